@@ -1,0 +1,54 @@
+# `make test` is everything: servers, environment, format, lint, types, tests.
+# It runs as root on a bare Debian 12, and as anyone where the servers are there.
+
+PYTHON   ?= python3
+VENV     ?= .venv
+BIN      := $(VENV)/bin
+STAMP    := $(VENV)/.installed
+PYTEST_ARGS ?=
+
+# program -> Debian package that brings it
+SERVERS := docker-registry:docker-registry containerd:containerd ctr:containerd \
+           dockerd:docker.io skopeo:skopeo umoci:umoci podman:podman \
+           htpasswd:apache2-utils openssl:openssl sshd:openssh-server \
+           nginx:nginx redis-server:redis-server
+
+.PHONY: test servers lint types pytest format demo bench clean
+
+test: servers lint types pytest
+
+# Installs what is missing, and only as root: others run with what they have,
+# and the tests that lack a server say which (or fail, with --require-real).
+servers:
+	@PATH="$$PATH:/usr/sbin:/sbin" PYTHON="$(PYTHON)" sh scripts/servers.sh $(SERVERS)
+
+$(STAMP): pyproject.toml | servers
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+pytest: $(STAMP)
+	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+# Rewrites the sources the way `make lint` wants them.
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo: $(STAMP)
+	scripts/demo.sh
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) .coverage .coverage.* htmlcov coverage.xml dist build \
+	    .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

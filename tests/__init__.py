@@ -1,0 +1,1 @@
+"""The tests of imgsync, and the real servers they run against."""
