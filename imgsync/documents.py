@@ -1,0 +1,69 @@
+"""Reading documents: in parallel, each once, proved, and kept raw for whoever writes them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from imgsync.content import read_verified
+from imgsync.errors import ImgsyncError, NotFound
+from imgsync.walk import check_document_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping, Sequence
+
+    from imgsync.model.descriptor import Descriptor
+    from imgsync.model.digest import Digest
+    from imgsync.stores import Source
+    from imgsync.walk import Read
+
+
+class DocumentReader:
+    """Reads documents for `imgsync.walk.walk`; ``kept`` holds the bytes of all that were read.
+
+    ``sources_of`` gives for a descriptor every source that may have it, best first: one that
+    fails or lies is passed over. ``kept`` may come filled from a journal; those are not read again.
+    """
+
+    def __init__(
+        self,
+        sources_of: Callable[[Descriptor], Sequence[Source]],
+        *,
+        jobs: int = 1,
+        kept: MutableMapping[Digest, bytes] | None = None,
+    ) -> None:
+        self.kept: MutableMapping[Digest, bytes] = {} if kept is None else kept
+        self._sources_of = sources_of
+        self._jobs = jobs
+
+    def __call__(self, descriptors: Sequence[Descriptor]) -> list[Read]:
+        """The bytes of each, or the error of the last source that was tried."""
+        if self._jobs == 1 or len(descriptors) == 1:
+            return [(item, self._read(item)) for item in descriptors]
+        with ThreadPoolExecutor(self._jobs, "read") as pool:
+            return list(zip(descriptors, pool.map(self._read, descriptors), strict=True))
+
+    def _read(self, descriptor: Descriptor) -> bytes | ImgsyncError:
+        kept = self.kept.get(descriptor.digest)
+        if kept is not None:
+            return kept
+        last: ImgsyncError = NotFound(f"{descriptor.short} is in no source")
+        try:
+            check_document_size(descriptor)
+        except ImgsyncError as error:
+            return error
+        for source in self._sources_of(descriptor):
+            try:
+                raw = read_verified(source.open(descriptor), descriptor, side=source.side)
+            except ImgsyncError as error:
+                last = error
+            else:
+                self.kept[descriptor.digest] = raw
+                return raw
+        return last
+
+
+def reader_of(source: Source, *, jobs: int = 1) -> DocumentReader:
+    """A reader of everything from one source."""
+    sources = (source,)
+    return DocumentReader(lambda _descriptor: sources, jobs=jobs)

@@ -1,0 +1,1 @@
+"""The frozen nouns of imgsync. No I/O here and nothing but the standard library."""
