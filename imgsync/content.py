@@ -8,7 +8,7 @@ gets the length that was declared, the archive's blob is never marked whole, not
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from imgsync.errors import DigestMismatch, SizeMismatch
 
@@ -21,6 +21,18 @@ CHUNK_BYTES: Final = 256 * 1024
 """Large enough that Python's share of the work disappears, small enough for many workers."""
 
 
+class Readable(Protocol):
+    """All that is needed of a stream from a source."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most ``size`` bytes; empty at the end."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
+
 class VerifiedStream(io.RawIOBase):
     """A stream of exactly the bytes that a descriptor promises, or an error.
 
@@ -31,11 +43,11 @@ class VerifiedStream(io.RawIOBase):
 
     def __init__(
         self,
-        inner: BinaryIO,
+        inner: Readable,
         descriptor: Descriptor,
         *,
         side: str = "source",
-        prefix: BinaryIO | None = None,
+        prefix: Readable | None = None,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__()
@@ -89,9 +101,7 @@ class VerifiedStream(io.RawIOBase):
             return b""
         if size < 0:
             return self._read_all()
-        chunk = self._inner.read(
-            min(size, left, CHUNK_BYTES) if size > CHUNK_BYTES else min(size, left)
-        )
+        chunk = self._inner.read(min(size, left, CHUNK_BYTES))
         if not chunk:
             raise SizeMismatch(self._descriptor, self._position, side=self._side)
         self._hash.update(chunk)
@@ -123,7 +133,7 @@ class VerifiedStream(io.RawIOBase):
             raise DigestMismatch(self._descriptor, f"{algorithm}:{got}", side=self._side)
 
 
-def read_verified(inner: BinaryIO, descriptor: Descriptor, *, side: str = "source") -> bytes:
+def read_verified(inner: Readable, descriptor: Descriptor, *, side: str = "source") -> bytes:
     """All bytes of small content, proved. The stream is closed.
 
     Raises:

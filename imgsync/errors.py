@@ -159,6 +159,14 @@ class Refused(StoreError):
     """A store refuses this write by its own rules (immutable tag, read-only, quota, policy)."""
 
 
+class ChildrenUnknown(Refused):
+    """A registry refuses a manifest because it does not have content that it said it had.
+
+    Its cache is stale after a garbage collection, or an earlier copy is half finished; sending
+    the children once more is the cure.
+    """
+
+
 class PartialRefused(StoreError):
     """The destination takes whole images only, and this one declares content absent."""
 

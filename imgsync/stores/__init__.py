@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from imgsync.content import VerifiedStream
     from imgsync.model.bundle import Bundle
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
@@ -81,8 +82,8 @@ class Destination(Protocol):
         """Those that must be sent; what is not in the answer is there, with the right size."""
         ...
 
-    def put(self, descriptor: Descriptor, stream: BinaryIO) -> None:
-        """Store content. ``stream`` is verified, and starts at ``stream.tell()``."""
+    def put(self, descriptor: Descriptor, stream: VerifiedStream) -> None:
+        """Store content; the stream starts at ``stream.tell()`` and has ``len(stream)`` bytes."""
         ...
 
     def name(self, reference: Reference, root: Descriptor) -> None:
