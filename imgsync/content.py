@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 from imgsync.errors import DigestMismatch, SizeMismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Callable
+    from collections.abc import Callable
+
+    from _typeshed import WriteableBuffer
 
     from imgsync.model.descriptor import Descriptor
 
@@ -82,7 +84,7 @@ class VerifiedStream(io.RawIOBase):
         """A stream is a stream, even one of an empty blob."""
         return True
 
-    def readinto(self, buffer: Buffer, /) -> int:
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill a buffer; see `read` for what is raised."""
         view = memoryview(buffer).cast("B")
         data = self.read(len(view))

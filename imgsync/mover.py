@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from imgsync.content import VerifiedStream
+from imgsync.content import Readable, VerifiedStream
 from imgsync.errors import (
     BudgetSpent,
     ChildrenUnknown,
@@ -180,7 +180,7 @@ class _FromSource:
     def __init__(self, source: Source, descriptor: Descriptor) -> None:
         self._source = source
         self._descriptor = descriptor
-        self._stream: BinaryIO | None = None
+        self._stream: Readable | None = None
         self._offset = 0
         self.failed: ImgsyncError | None = None
 

@@ -64,7 +64,7 @@ def docker_manifest_file(roots: Iterable[Root], lock: Lock) -> bytes:
             if manifest is not None:
                 tags[manifest].append(f"{root.name.name}:{root.name.tag}")
     entries = []
-    for manifest, names in tags.items():
+    for manifest, names in sorted(tags.items(), key=lambda item: sorted(item[1])):
         config, *layers = _children(lock, manifest)
         entries.append(
             {
@@ -73,7 +73,7 @@ def docker_manifest_file(roots: Iterable[Root], lock: Lock) -> bytes:
                 "Layers": [blob_path(layer) for layer in layers],
             }
         )
-    return canonical(sorted(entries, key=lambda entry: entry["RepoTags"]))
+    return canonical(entries)
 
 
 def docker_choice(root: Root, lock: Lock) -> Digest | None:

@@ -17,12 +17,12 @@ Stores turn foreign exceptions (requests, urllib3, OSError, zstandard) into thos
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from imgsync.content import VerifiedStream
+    from imgsync.content import Readable, VerifiedStream
     from imgsync.model.bundle import Bundle
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
@@ -53,7 +53,7 @@ class Source(Protocol):
         """
         ...
 
-    def open(self, descriptor: Descriptor, offset: int = 0) -> BinaryIO:
+    def open(self, descriptor: Descriptor, offset: int = 0) -> Readable:
         """The content's bytes from ``offset`` on, unproved.
 
         Raises:
@@ -95,7 +95,7 @@ class Destination(Protocol):
 class Resuming(Protocol):
     """A destination that keeps the beginning of content from a run that was broken off."""
 
-    def kept(self, descriptor: Descriptor) -> BinaryIO | None:
+    def kept(self, descriptor: Descriptor) -> Readable | None:
         """The bytes kept from before, or None. Fewer than the whole; unproved."""
         ...
 

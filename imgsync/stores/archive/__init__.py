@@ -1,0 +1,1 @@
+"""The tar: read by offset and never extracted, written by plan."""
