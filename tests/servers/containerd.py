@@ -29,11 +29,13 @@ class Containerd:
         cri: also offers the kubelet's side, which adds records of its own in `k8s.io`.
         snapshotter: what `ctr` unpacks into; `native` works on every file system.
         disabled: plugins to leave out.
+        settings: TOML that goes behind the configuration, for tables that are not in it.
     """
 
     cri: bool = False
     snapshotter: str = "native"
     disabled: Iterable[str] = ()
+    settings: str = ""
     root: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -139,9 +141,7 @@ class Containerd:
     def path_of(self, digest: str) -> Path:
         """Where the blob is on disk."""
         algorithm, _, encoded = digest.partition(":")
-        return (
-            self.root / "root/io.containerd.content.v1.content/blobs" / algorithm / encoded
-        )
+        return self.root / "root/io.containerd.content.v1.content/blobs" / algorithm / encoded
 
     def damage_blob(self, digest: str) -> None:
         """One bit of the blob on disk is flipped, as a bad sector would."""
@@ -200,4 +200,6 @@ snapshotter = "{self.snapshotter}"
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "{self.root}/cni/bin"
 conf_dir = "{self.root}/cni/conf"
+
+{self.settings}
 """

@@ -91,9 +91,7 @@ class Docker:
         unmount_below(self.root)
         shutil.rmtree(self.root)
 
-    def run(
-        self, *args: str | Path, stdin: bytes = b""
-    ) -> subprocess.CompletedProcess[bytes]:
+    def run(self, *args: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """One `docker` command, whatever its status."""
         return subprocess.run(
             [self._docker, "--host", f"unix://{self.socket}", *args],
