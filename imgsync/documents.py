@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from imgsync.content import read_verified
 from imgsync.errors import ImgsyncError, NotFound
+from imgsync.stores import Resolved
 from imgsync.walk import check_document_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping, Sequence
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
+    from imgsync.content import Readable
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
+    from imgsync.model.reference import Reference
     from imgsync.stores import Source
     from imgsync.walk import Read
 
@@ -67,3 +71,25 @@ def reader_of(source: Source, *, jobs: int = 1) -> DocumentReader:
     """A reader of everything from one source."""
     sources = (source,)
     return DocumentReader(lambda _descriptor: sources, jobs=jobs)
+
+
+class KeptDocuments:
+    """A source of the documents that a run has read already, so that none is fetched twice."""
+
+    def __init__(self, documents: Mapping[Digest, bytes], side: str = "kept documents") -> None:
+        """Serve what is in the mapping, now and later."""
+        self.side = side
+        self._documents = documents
+
+    def resolve(self, reference: Reference) -> Resolved:
+        """Nothing: documents have digests here, no names."""
+        msg = f"{self.side}: {reference} is not here"
+        raise NotFound(msg)
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> Readable:
+        """A document's bytes."""
+        raw = self._documents.get(descriptor.digest)
+        if raw is None:
+            msg = f"{self.side}: {descriptor.short} is not here"
+            raise NotFound(msg)
+        return io.BytesIO(raw[offset:])

@@ -10,7 +10,7 @@ library catch those in places where ours must pass through.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ class ImgsyncError(Exception):
         exit_code: the process's exit status when this error ends the command.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -81,6 +81,20 @@ class SomeFailed(ImgsyncError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.failures = tuple(failures)
+
+
+class AllFailed(SomeFailed):
+    """Nothing came of it: every image failed, or those that did must not be left out.
+
+    Attributes:
+        exit_code: that of the gravest failure, so that a script can tell what to look at.
+    """
+
+    def __init__(
+        self, message: str, failures: Sequence[tuple[str, ImgsyncError]], *, hint: str = ""
+    ) -> None:
+        super().__init__(message, failures, hint=hint)
+        self.exit_code = gravest([error for _, error in failures]).exit_code
 
 
 class BudgetSpent(ImgsyncError):
@@ -232,3 +246,13 @@ class Differs(ImgsyncError):
     """Two things compared are not the same."""
 
     exit_code = 10
+
+
+_GRAVITY = (9, 4, 7, 5, 2, 6, 8, 3, 10)
+"""Exit codes, those first that running again will not cure."""
+
+
+def gravest(failures: Sequence[ImgsyncError]) -> ImgsyncError:
+    """The failure that a user should look at first."""
+    ranks = {code: rank for rank, code in enumerate(_GRAVITY)}
+    return min(failures, key=lambda error: ranks.get(error.exit_code, -1))

@@ -90,6 +90,7 @@ def make_plan(
     *,
     absent: Collection[Digest] = (),
     mounts_with: Sequence[str] = (),
+    also_in: Sequence[tuple[int, Collection[Digest]]] = (),
 ) -> Plan:
     """Decide what moves.
 
@@ -100,6 +101,8 @@ def make_plan(
         absent: digests that are declared to be left out; nothing waits for them.
         mounts_with: for each destination, which others it can mount from (those with the same
             text; an empty text for none).
+        also_in: further sources, best first, each with the digests that it has: documents that
+            were read already, an earlier bundle. They are tried before the images' own.
     """
     sources = _sources_of(wanted, graph, absent)
     holders = _holders(wanted, graph, missing, mounts_with)
@@ -135,7 +138,9 @@ def make_plan(
                 if (place, child.digest) in step_at
             )
             step_at[key] = len(steps)
-            steps.append(Step(item, place, sources[item.digest], after, mount_from, wait_for))
+            kept = tuple(source for source, digests in also_in if item.digest in digests)
+            origins = kept + sources[item.digest]
+            steps.append(Step(item, place, origins, after, mount_from, wait_for))
         root_step = step_at.get((place, image.root.descriptor.digest))
         names.append(Naming(number, () if root_step is None else (root_step,)))
     return Plan(

@@ -32,11 +32,13 @@ class Graph:
     Attributes:
         documents: every index and manifest that was read, by digest.
         descriptors: every object that was met, documents and blobs, by digest.
+        parents: for every object but the roots, the document that named it first.
         problems: documents that could not be read, or are not what they must be.
     """
 
     documents: dict[Digest, Document] = field(default_factory=dict)
     descriptors: dict[Digest, Descriptor] = field(default_factory=dict)
+    parents: dict[Digest, Digest] = field(default_factory=dict)
     problems: dict[Digest, ImgsyncError] = field(default_factory=dict)
 
     def children(self, digest: Digest) -> tuple[Descriptor, ...]:
@@ -78,6 +80,12 @@ class Graph:
                 case None:
                     pass
 
+    def ancestor(self, digest: Digest) -> Digest:
+        """The root below which this object was met first."""
+        while digest in self.parents:
+            digest = self.parents[digest]
+        return digest
+
     def problems_of(self, root: Descriptor) -> list[ImgsyncError]:
         """What stands in the way of this root, each problem once."""
         return [
@@ -92,13 +100,15 @@ def walk(
     read_many: Callable[[Sequence[Descriptor]], Iterable[Read]],
     *,
     absent: Collection[Digest] = (),
+    graph: Graph | None = None,
 ) -> Graph:
     """Read every document below the roots, and collect what they name.
 
     A document that cannot be read is a problem of the graph, not an exception: the caller lists
-    all of them together. ``absent`` names documents that are declared to be left out.
+    all of them together. ``absent`` names documents that are declared to be left out. With a
+    ``graph`` that one is filled, so that the reader can ask it for an object's ``ancestor``.
     """
-    graph = Graph()
+    graph = Graph() if graph is None else graph
     level: list[Descriptor] = []
     for root in roots:
         _meet(graph, root, level)
@@ -120,7 +130,7 @@ def walk(
             graph.documents[descriptor.digest] = document
             for child in document.children:
                 try:
-                    _meet(graph, child, level)
+                    _meet(graph, child, level, descriptor)
                 except ContentError as error:
                     graph.problems[descriptor.digest] = error
         depth += 1
@@ -146,12 +156,19 @@ def _parsed(descriptor: Descriptor, answer: bytes | ImgsyncError) -> Document:
     return parse_document(answer, descriptor)
 
 
-def _meet(graph: Graph, descriptor: Descriptor, level: list[Descriptor]) -> None:
+def _meet(
+    graph: Graph,
+    descriptor: Descriptor,
+    level: list[Descriptor],
+    parent: Descriptor | None = None,
+) -> None:
     known = graph.descriptors.get(descriptor.digest)
     if known is not None:
         known.check_same(descriptor)
         return
     graph.descriptors[descriptor.digest] = descriptor
+    if parent is not None:
+        graph.parents[descriptor.digest] = parent.digest
     if descriptor.is_document:
         level.append(descriptor)
 

@@ -1,0 +1,1 @@
+"""Making a bundle: resolve, walk, choose, plan, fill, finish."""

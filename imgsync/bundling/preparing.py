@@ -1,0 +1,201 @@
+"""From requests to a lock: everything about a bundle that is decided before its first blob."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from imgsync.bundling.resolving import Resolver
+from imgsync.documents import DocumentReader
+from imgsync.errors import (
+    AllFailed,
+    BudgetSpent,
+    Conflict,
+    ImgsyncError,
+    InvalidInput,
+    RateLimited,
+)
+from imgsync.model.bundle import AbsentReason, Bundle, Root
+from imgsync.model.lock import Lock
+from imgsync.platforms import absent_of, platforms_of
+from imgsync.stores import Source
+from imgsync.walk import Graph, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping, Sequence
+
+    from imgsync.bundling.request import BundleOptions, Request
+    from imgsync.events import Report
+    from imgsync.model.descriptor import Descriptor
+    from imgsync.model.digest import Digest
+    from imgsync.model.platform import Platform
+    from imgsync.stores.archive.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A request whose root is known and whose documents are all read."""
+
+    request: Request
+    root: Root
+    absent: Mapping[Digest, AbsentReason]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that a bundle is a function of, and where its content comes from.
+
+    Attributes:
+        chosen: the images, one for each name.
+        documents: the bytes of every document that was read.
+        failures: what was left out, and why.
+    """
+
+    chosen: tuple[Chosen, ...]
+    graph: Graph
+    lock: Lock
+    documents: Mapping[Digest, bytes]
+    failures: tuple[tuple[str, ImgsyncError], ...]
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the bundle declares content absent."""
+        return bool(self.lock.absent)
+
+
+class Preparation:
+    """The steps from requests to `Prepared`; one object for one run."""
+
+    def __init__(
+        self,
+        options: BundleOptions,
+        documents: MutableMapping[Digest, bytes],
+        report: Report,
+        journal: Journal | None = None,
+    ) -> None:
+        """Keep what the steps share; ``documents`` receives the bytes of all that is read."""
+        self._options = options
+        self._documents = documents
+        self._report = report
+        self._journal = journal
+        self._graph = Graph()
+        self._sources: dict[Digest, list[Source]] = {}
+        self._failures: list[tuple[str, ImgsyncError]] = []
+
+    def prepare(self, requests: Sequence[Request], docker_platform: Platform) -> Prepared:
+        """Resolve and walk everything, choose platforms, and make the lock.
+
+        Raises:
+            AllFailed: some images cannot be had, all of them are listed; without ``keep_going``.
+            BudgetSpent: a registry's quota is used up; what was read is kept by the journal.
+            Conflict: two different images under one name.
+        """
+        if not requests:
+            msg = "no image was asked for"
+            raise InvalidInput(msg, hint="name images, or a list with -f")
+        found = self._resolve(requests)
+        read = DocumentReader(self._sources_of, jobs=self._options.jobs, kept=self._documents)
+        walk([root.descriptor for _, root in found], read, graph=self._graph)
+        found = [item for item in found if self._is_whole(*item)]
+        platforms = platforms_of(self._graph, [root.descriptor for _, root in found], read)
+        found = [item for item in found if self._is_whole(*item)]
+        chosen = [
+            item for item in (self._choose(*pair, platforms) for pair in found) if item is not None
+        ]
+        if self._failures and (not self._options.keep_going or not chosen):
+            raise self._all_failed(len(requests))
+        lock = Lock.make(
+            Bundle(tuple(item.root for item in chosen), _absent(chosen, self._graph)),
+            self._graph,
+            docker_platform=docker_platform,
+            failed=[label for label, _ in self._failures],
+            platforms=platforms,
+        )
+        return Prepared(tuple(chosen), self._graph, lock, self._documents, tuple(self._failures))
+
+    def _resolve(self, requests: Sequence[Request]) -> list[tuple[Request, Root]]:
+        resolver = Resolver(self._options, self._journal, self._documents, self._report)
+        found: list[tuple[Request, Root]] = []
+        for request, answer in zip(requests, resolver.resolve(requests), strict=True):
+            if isinstance(answer, ImgsyncError):
+                self._fail(request, answer)
+            else:
+                found.append((request, answer))
+                sources = self._sources.setdefault(answer.descriptor.digest, [])
+                if request.source not in sources:
+                    sources.append(request.source)
+        return _unique(found)
+
+    def _sources_of(self, descriptor: Descriptor) -> Sequence[Source]:
+        return self._sources[self._graph.ancestor(descriptor.digest)]
+
+    def _is_whole(self, request: Request, root: Root) -> bool:
+        problems = self._graph.problems_of(root.descriptor)
+        if problems:
+            self._fail(request, problems[0])
+        return not problems
+
+    def _choose(
+        self, request: Request, root: Root, platforms: Mapping[Digest, Platform]
+    ) -> Chosen | None:
+        try:
+            left_out = absent_of(
+                self._graph,
+                root.descriptor,
+                request.choice,
+                platforms,
+                skip_missing=self._options.skip_missing_platforms,
+            )
+        except ImgsyncError as error:
+            self._fail(request, error)
+            return None
+        absent = dict(request.absent)
+        absent.update(dict.fromkeys(left_out, AbsentReason.PLATFORM))
+        return Chosen(request, root, absent)
+
+    def _fail(self, request: Request, error: ImgsyncError) -> None:
+        if isinstance(error, RateLimited):
+            n_read = len(self._documents)
+            msg = f"{error.message}; {n_read} documents are read and kept"
+            raise BudgetSpent(msg, hint=error.hint or "run the same command again later")
+        self._failures.append((request.label, error))
+
+    def _all_failed(self, n_requests: int) -> AllFailed:
+        msg = f"{len(self._failures)} of {n_requests} images cannot be had; no bundle was made"
+        return AllFailed(msg, self._failures, hint="--keep-going makes the bundle without them")
+
+
+def _unique(found: list[tuple[Request, Root]]) -> list[tuple[Request, Root]]:
+    """One entry for each name.
+
+    Raises:
+        Conflict: a name is asked for with two digests, or with two choices of platforms.
+    """
+    by_name: dict[str, tuple[Request, Root]] = {}
+    for request, root in found:
+        key = root.label
+        other = by_name.setdefault(key, (request, root))
+        if other[1].descriptor.digest != root.descriptor.digest:
+            msg = (
+                f"{key} is asked for twice with different content: {other[0].label} is "
+                f"{other[1].descriptor.digest}, {request.label} is {root.descriptor.digest}"
+            )
+            raise Conflict(msg, hint="give one of them another name")
+        if other[1].platforms != root.platforms:
+            msg = f"{key} is asked for twice, with different platforms"
+            raise Conflict(msg, hint="ask for it once, with all of them")
+    return list(by_name.values())
+
+
+def _absent(chosen: Sequence[Chosen], graph: Graph) -> dict[Digest, AbsentReason]:
+    """What no image brings along although one needs it, with the first reason given."""
+    present: set[Digest] = set()
+    absent: dict[Digest, AbsentReason] = {}
+    for item in chosen:
+        for descriptor in graph.closure([item.root.descriptor]):
+            why = item.absent.get(descriptor.digest)
+            if why is None:
+                present.add(descriptor.digest)
+            else:
+                absent.setdefault(descriptor.digest, why)
+    return {digest: why for digest, why in absent.items() if digest not in present}

@@ -1,0 +1,64 @@
+"""What is asked to go into a bundle, and what it turned out to be. Frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from imgsync.model.platform import PlatformChoice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from imgsync.model.bundle import AbsentReason, Root
+    from imgsync.model.digest import Digest
+    from imgsync.model.reference import Reference
+    from imgsync.stores import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One image that the user asked for.
+
+    Attributes:
+        label: how the user wrote it, for messages.
+        source: where it is read from.
+        reference: what is asked there, or None where ``root`` is known already.
+        root: of a source that lists what it holds (an archive, a layout).
+        name: what the image is called in the bundle.
+        choice: its platforms.
+        extra: for content without a name in ``index.json``, its own name.
+        subject: for a referrer, what it is about.
+        absent: what the source itself declares to be left out.
+    """
+
+    label: str
+    source: Source
+    reference: Reference | None = None
+    root: Root | None = None
+    name: Reference | None = None
+    choice: PlatformChoice = PlatformChoice()
+    extra: str = ""
+    subject: Digest | None = None
+    absent: Mapping[Digest, AbsentReason] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BundleOptions:
+    """The options of a bundle that are not about one image.
+
+    Attributes:
+        jobs: workers, for documents and for blobs.
+        retries: of an object, at one source.
+        refresh: resolve names anew, although an earlier run has resolved them.
+        strict_tags: a tag that no longer means the digest that was asked for is an error.
+        skip_missing_platforms: go on where an image lacks a platform that was named.
+        keep_going: leave out what cannot be resolved or read, and say so in the lock.
+    """
+
+    jobs: int = 8
+    retries: int = 3
+    refresh: bool = False
+    strict_tags: bool = False
+    skip_missing_platforms: bool = False
+    keep_going: bool = False
