@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from imgsync.content import Readable, VerifiedStream
     from imgsync.model.bundle import Bundle
@@ -67,6 +67,15 @@ class Holding(Source, Protocol):
 
     def bundle(self) -> Bundle:
         """Its roots with their names, and what it declares to be absent."""
+        ...
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """A store that can say at once which content it has, whether or not a name needs it."""
+
+    def sizes(self) -> Mapping[Digest, int]:
+        """Every object by its digest, with the size in bytes that it has there."""
         ...
 
 
