@@ -7,11 +7,11 @@ when its children are at that destination, a name when its root is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from imgsync.model.bundle import Root
     from imgsync.model.descriptor import Descriptor
@@ -76,6 +76,21 @@ class Plan:
     def n_bytes(self) -> int:
         """How many bytes will pass, were nothing mounted."""
         return sum(step.descriptor.size for step in self.steps if step.mount_from is None)
+
+    def in_order(self, offsets: Mapping[Digest, int]) -> Plan:
+        """The same steps in the order of a stream, for one worker; nothing waits for another."""
+        order = sorted(
+            range(len(self.steps)), key=lambda n: offsets[self.steps[n].descriptor.digest]
+        )
+        numbers = {old: new for new, old in enumerate(order)}
+        return replace(
+            self,
+            steps=tuple(replace(self.steps[old], after=()) for old in order),
+            names=tuple(
+                replace(naming, after=tuple(numbers[old] for old in naming.after))
+                for naming in self.names
+            ),
+        )
 
     @property
     def is_empty(self) -> bool:

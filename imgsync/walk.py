@@ -80,6 +80,10 @@ class Graph:
                 case None:
                     pass
 
+    def is_runnable(self, root: Descriptor) -> bool:
+        """Whether a runtime could run any of it; signatures, charts and SBOMs it cannot."""
+        return any(manifest.is_image for _, manifest in self.manifests(root))
+
     def ancestor(self, digest: Digest) -> Digest:
         """The root below which this object was met first."""
         while digest in self.parents:

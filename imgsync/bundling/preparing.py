@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from imgsync.bundling.resolving import Resolver
@@ -151,6 +151,9 @@ class Preparation:
             return None
         absent = dict(request.absent)
         absent.update(dict.fromkeys(left_out, AbsentReason.PLATFORM))
+        if root.name is not None and not self._graph.is_runnable(root.descriptor):
+            # Plain ctr would try to run what has a name in index.json (docs/format.md).
+            root = replace(root, name=None, extra=str(root.name))
         return Chosen(request, root, absent)
 
     def _fail(self, request: Request, error: ImgsyncError) -> None:

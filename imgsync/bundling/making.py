@@ -1,0 +1,200 @@
+"""From a lock to its file: what is there already, what has to come, and the finish."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, BinaryIO
+
+from imgsync.documents import KeptDocuments
+from imgsync.errors import AllFailed, ImgsyncError
+from imgsync.events import Noted, Report
+from imgsync.model.tar_layout import TarLayout, tar_layout
+from imgsync.plan import Plan, Wanted, make_plan
+from imgsync.stores.archive.archive_file import ArchiveFile, partial_of
+from imgsync.stores.archive.archive_stream import ArchiveStream
+from imgsync.stores.archive.disk import check_room, pwrite_all, sync_folder, turn_os_errors
+from imgsync.stores.archive.planned_tar import leftovers_of, previous_of, set_aside
+from imgsync.transfer import Outcome, run
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from imgsync.bundling.preparing import Prepared
+    from imgsync.bundling.request import BundleOptions
+    from imgsync.model.digest import Digest
+    from imgsync.stores import Destination, Source
+    from imgsync.stores.archive.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What came of it: the file's size in bytes, and whether it was there already."""
+
+    size: int
+    unchanged: bool
+    outcome: Outcome
+
+
+def make_file(
+    prepared: Prepared, path: Path, journal: Journal, options: BundleOptions, report: Report
+) -> Made:
+    """Make the bundle at ``path``, or go on with it, or see that it is there.
+
+    Raises:
+        NoSpace: the file system cannot hold it; nothing was fetched.
+        AllFailed: blobs that no source gives; the partial stays, and the images are named.
+    """
+    layout = tar_layout(prepared.lock)
+    if is_unchanged(path, layout):
+        journal.remove()
+        partial_of(path).unlink(missing_ok=True)
+        _write_lock_beside(path, prepared)
+        return Made(layout.size, unchanged=True, outcome=Outcome())
+    raw_lock = prepared.lock.to_bytes()
+    if journal.lock != raw_lock:
+        set_aside(path, journal)
+        journal.set_lock(raw_lock)
+    partial = partial_of(path)
+    check_room(partial, layout.size - _allocated(partial))
+    with ExitStack() as stack:
+        also: list[tuple[Source, Collection[Digest]]] = []
+        leftovers = [stack.enter_context(item) for item in leftovers_of(path)]
+        also.extend((item, item.digests) for item in leftovers)
+        previous = previous_of(path)
+        if previous is not None:
+            also.append((stack.enter_context(previous), previous.digests))
+        file = stack.enter_context(ArchiveFile(path, layout, journal, report=report))
+        outcome = _fill(prepared, file, also, options, report)
+        file.finish()
+        for item in leftovers:
+            item.remove()
+    _write_lock_beside(path, prepared)
+    return Made(layout.size, unchanged=False, outcome=outcome)
+
+
+def make_stream(prepared: Prepared, out: BinaryIO, options: BundleOptions, report: Report) -> Made:
+    """Write the bundle in order to a pipe."""
+    layout = tar_layout(prepared.lock)
+    stream = ArchiveStream(out, layout)
+    in_order = {digest: place.offset for digest, place in layout.places.items()}
+    outcome = _fill(prepared, stream, [], replace(options, jobs=1), report, in_order)
+    stream.finish()
+    return Made(layout.size, unchanged=False, outcome=outcome)
+
+
+def make_store(
+    prepared: Prepared, store: Destination, options: BundleOptions, report: Report
+) -> Outcome:
+    """Write the bundle's content and names into a store, such as an OCI layout folder."""
+    return _fill(prepared, store, [], options, report)
+
+
+def plan_of(
+    prepared: Prepared,
+    destination: Destination,
+    also: Sequence[tuple[Source, Collection[Digest]]] = (),
+) -> tuple[Plan, list[Source]]:
+    """The plan of a bundle, and its sources in the order in which it numbers them."""
+    kept = KeptDocuments(prepared.documents)
+    all_also = [(kept, prepared.documents.keys()), *also]
+    sources: list[Source] = [source for source, _ in all_also]
+    numbers: dict[int, int] = {}
+    wanted = []
+    for item in prepared.chosen:
+        source = item.request.source
+        number = numbers.setdefault(id(source), len(sources))
+        if number == len(sources):
+            sources.append(source)
+        wanted.append(Wanted(item.root, 0, (number,)))
+    absent = prepared.lock.absent
+    items = [prepared.lock.descriptor_of(key) for key in prepared.lock.objects]
+    missing = destination.missing([item for item in items if item.digest not in absent])
+    plan = make_plan(
+        wanted,
+        prepared.graph,
+        [missing],
+        absent=absent,
+        also_in=[(number, digests) for number, (_, digests) in enumerate(all_also)],
+    )
+    return plan, sources
+
+
+def is_unchanged(path: Path, layout: TarLayout) -> bool:
+    """Whether the file at ``path`` is this very bundle.
+
+    By its size, its lock and its ``index.json``, which name all the rest; whether its blobs are
+    still right is what ``imgsync verify`` is for.
+    """
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != layout.size:
+                return False
+            for member in layout.members:
+                if member.data is not None:
+                    file.seek(member.offset)
+                    expected = member.header + member.data
+                    if file.read(len(expected)) != expected:
+                        return False
+    except OSError:
+        return False
+    return True
+
+
+def _fill(
+    prepared: Prepared,
+    destination: Destination,
+    also: Sequence[tuple[Source, Collection[Digest]]],
+    options: BundleOptions,
+    report: Report,
+    in_order: dict[Digest, int] | None = None,
+) -> Outcome:
+    plan, sources = plan_of(prepared, destination, also)
+    if in_order is not None:
+        plan = plan.in_order(in_order)
+    outcome = run(plan, sources, [destination], report, jobs=options.jobs, retries=options.retries)
+    if outcome.failures:
+        failures: list[tuple[str, ImgsyncError]] = [
+            (prepared.chosen[number].request.label, error)
+            for number, error in sorted(outcome.failures.items())
+        ]
+        msg = (
+            f"{len(failures)} of {len(prepared.chosen)} images could not be fetched whole; "
+            "no bundle was made"
+        )
+        hint = "what was fetched is kept: run the same command again"
+        raise AllFailed(msg, failures, hint=hint)
+    return outcome
+
+
+def _allocated(path: Path) -> int:
+    try:
+        return path.stat().st_blocks * 512
+    except OSError:
+        return 0
+
+
+def _write_lock_beside(path: Path, prepared: Prepared) -> None:
+    """Keep a copy of the lock beside the bundle, for people and for later runs."""
+    raw = prepared.lock.to_bytes()
+    beside = path.with_name(f"{path.name}.lock.json")
+    fresh = path.with_name(f"{path.name}.lock.json.partial")
+    with turn_os_errors(beside):
+        if beside.exists() and beside.read_bytes() == raw:
+            return
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            pwrite_all(fd, raw, 0)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        fresh.rename(beside)
+        sync_folder(path.parent)
+
+
+def noted_failures(prepared: Prepared, report: Report) -> None:
+    """Tell what ``--keep-going`` left out."""
+    for label, error in prepared.failures:
+        report(Noted(f"left out: {label}: {error.message}", "warning"))

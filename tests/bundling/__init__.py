@@ -1,0 +1,1 @@
+"""Tests of making bundles, with the memory store as the source."""
