@@ -1,0 +1,66 @@
+"""What is asked to be pushed where. Frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from imgsync.model.bundle import AbsentReason, Root
+    from imgsync.model.digest import Digest
+    from imgsync.model.reference import Reference
+    from imgsync.stores import Source
+
+DIGEST_TAG: Final = "imgsync-{digest12}"
+"""The tag of an image that has none: registries drop content without a tag."""
+
+
+class OnExistingTag(StrEnum):
+    """What to do where a tag stands at the destination with another digest."""
+
+    OVERWRITE = "overwrite"
+    SKIP = "skip"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class PushItem:
+    """One image and where it goes.
+
+    Attributes:
+        label: how messages call it.
+        target: registry, repository and tag; without a tag it is pushed by digest alone.
+        absent: what the source declares to be left out.
+    """
+
+    label: str
+    root: Root
+    target: Reference
+    source: Source
+    absent: Mapping[Digest, AbsentReason] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PushOptions:
+    """The options of a push that are not about one image."""
+
+    jobs: int = 4
+    retries: int = 3
+    rewrite_index: bool = False
+    on_existing_tag: OnExistingTag = OnExistingTag.OVERWRITE
+
+
+def digest_tag(template: str, digest: Digest) -> str:
+    """The tag for an image without one: ``{digest12}``, ``{digest}`` and ``{algorithm}`` stand
+    for parts of its digest; an empty text for ``none``.
+    """
+    if template == "none":
+        return ""
+    return (
+        template.replace("{digest12}", digest.hex[:12])
+        .replace("{digest}", digest.hex)
+        .replace("{algorithm}", digest.algorithm)
+    )
