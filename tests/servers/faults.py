@@ -12,14 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tests.servers.http_server import Seen
-
-
-class HangUp(Exception):  # noqa: N818 - an order, not an error
-    """Ends the client's connection at this byte."""
-
-    def __init__(self, *, reset: bool = False) -> None:
-        super().__init__()
-        self.reset = reset
+from tests.servers.upstream import HangUp, Response
 
 
 @dataclass
@@ -30,25 +23,6 @@ class Exchange:
     path: str
     headers: list[tuple[str, str]]
     seen: Seen
-
-
-@dataclass
-class Response:
-    """A response on its way to the client; the body is read once, in pieces."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: Iterator[bytes]
-
-    def set(self, name: str, value: str | None) -> None:
-        """The header has this one value; None removes it."""
-        self.headers[:] = [pair for pair in self.headers if pair[0].lower() != name.lower()]
-        if value is not None:
-            self.headers.append((name, value))
-
-    def get(self, name: str) -> str | None:
-        """The header's value."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
 
 class Fault:
@@ -323,7 +297,7 @@ class Gzip(Fault):
         """Read whole: for small bodies."""
         if exchange.method == "HEAD":
             return
-        content = gzip.compress(b"".join(response.body))
+        content = gzip.compress(response.read())
         response.set("Content-Encoding", "gzip")
         response.set("Content-Length", str(len(content)))
         response.set("Transfer-Encoding", None)

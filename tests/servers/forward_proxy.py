@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
-from tests.servers.http_server import CHUNK_BYTES, Handler, HttpServer
+from tests.servers.http_server import Handler, HttpServer
 from tests.servers.tokens import basic_credentials
+from tests.servers.upstream import CHUNK_BYTES, framed
 
 _ANSWER_S = 60
 # Between the client and this proxy, not for the server behind it.
@@ -125,5 +126,5 @@ class _ForwardHandler(Handler):
             yield from self.body
             return
         for piece in self.body:
-            yield b"%x\r\n%b\r\n" % (len(piece), piece)
-        yield b"0\r\n\r\n"
+            yield framed(piece)
+        yield framed(b"")

@@ -15,8 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from tests.servers.certificates import Certificate
-
-CHUNK_BYTES = 64 * 1024
+from tests.servers.upstream import CHUNK_BYTES, HOP_BY_HOP, Response, framed
 
 
 class ClientGone(Exception):  # noqa: N818 - a fact about the peer
@@ -210,6 +209,36 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD" and body:
             self.wfile.write(body)
             self.seen.n_bytes_out = len(body)
+
+    def passed_on(self) -> list[tuple[str, str]]:
+        """The request's headers without those that were meant for us."""
+        named = {
+            name.strip().lower() for name in self.headers.get("Connection", "").split(",") if name
+        }
+        dropped = HOP_BY_HOP | named | {"expect"}
+        return [pair for pair in self.headers.items() if pair[0].lower() not in dropped]
+
+    def relay(self, response: Response) -> None:
+        """Sends what another server answered, piece by piece."""
+        self.seen.status = response.status
+        self.send_response_only(response.status)
+        chunked = response.get("Transfer-Encoding") is not None
+        for name, value in response.headers:
+            self.send_header(name, value)
+        has_body = self.command != "HEAD" and response.status not in {204, 304}
+        if has_body and not chunked and response.get("Content-Length") is None:
+            self.close_connection = True  # its end is the end of the connection
+        if self.body.n_left != 0:
+            self.close_connection = True
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        for piece in response.body:
+            if has_body and piece:
+                self.wfile.write(framed(piece) if chunked else piece)
+                self.seen.n_bytes_out += len(piece)
+        if chunked and has_body:
+            self.wfile.write(framed(b""))
 
 
 class Body:

@@ -14,17 +14,11 @@ upstream that hangs up on an upload is passed on. What can go wrong is in
 import re
 import ssl
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from urllib.parse import urlsplit
 
-from tests.servers.faults import Exchange, Fault, HangUp, Response
-from tests.servers.http_server import CHUNK_BYTES, ClientGone, Handler, HttpServer
-
-# Said by each hop to its neighbour only (RFC 9110, 7.6.1).
-_HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"}
-_UPSTREAM_S = 60
+from tests.servers.faults import Exchange, Fault
+from tests.servers.http_server import ClientGone, Handler, HttpServer
+from tests.servers.upstream import HangUp, Response, Unreachable, Upstream
 
 
 @dataclass
@@ -93,15 +87,6 @@ class FaultyProxy(HttpServer):
         """See `_ProxyHandler`."""
         return _ProxyHandler
 
-    def connect(self) -> HTTPConnection:
-        """A new connection to upstream."""
-        address = urlsplit(self.upstream)
-        assert address.hostname is not None
-        if address.scheme == "http":
-            return HTTPConnection(address.hostname, address.port, timeout=_UPSTREAM_S)
-        context = self.upstream_tls or ssl._create_unverified_context()  # noqa: S323 - see upstream_tls
-        return HTTPSConnection(address.hostname, address.port, timeout=_UPSTREAM_S, context=context)
-
     def entered(self) -> None:
         """One more request is under way."""
         with self._lock:
@@ -115,17 +100,18 @@ class FaultyProxy(HttpServer):
 
 
 class _ProxyHandler(Handler):
-    _upstream: HTTPConnection | None = None
-
     @property
     def proxy(self) -> FaultyProxy:
         owner = self.server.owner
         assert isinstance(owner, FaultyProxy)
         return owner
 
+    def setup(self) -> None:
+        super().setup()
+        self._upstream = Upstream(self.proxy.upstream, self.proxy.upstream_tls)
+
     def finish(self) -> None:
-        if self._upstream is not None:
-            self._upstream.close()
+        self._upstream.close()
         super().finish()
 
     def _serve(self) -> None:
@@ -146,92 +132,32 @@ class _ProxyHandler(Handler):
         response = fault.answer(exchange)
         if response is None:
             fault.request(exchange)
-            try:
-                response = self._ask(exchange, fault)
-            except (OSError, HTTPException) as error:
-                self._drop_upstream()
-                response = Response(502, [], iter([str(error).encode()]))
+            response = self._ask(exchange, fault)
         fault.response(exchange, response)
-        self._reply(response, fault.body(exchange, response.body))
+        response.body = fault.body(exchange, response.body)
+        self.relay(response)
+
+    def _ask(self, exchange: Exchange, fault: Fault) -> Response:
+        body = fault.request_body(exchange, self.body)
+        try:
+            return self._upstream.ask(
+                exchange.method, exchange.path, exchange.headers, body, chunked=self.body.chunked
+            )
+        except Unreachable as error:
+            return Response(502, [], iter([str(error).encode()]))
 
     def _headers(self) -> list[tuple[str, str]]:
-        named = {
-            name.strip().lower() for name in self.headers.get("Connection", "").split(",") if name
-        }
-        dropped = _HOP_BY_HOP | named | {"expect"}
-        headers = [pair for pair in self.headers.items() if pair[0].lower() not in dropped]
+        headers = self.passed_on()
         if not self.proxy.keep_host:
             headers = [pair for pair in headers if pair[0].lower() != "host"]
-            headers.append(("Host", urlsplit(self.proxy.upstream).netloc))
+            headers.append(("Host", self._upstream.host))
         if self.proxy.certificate is not None:
             headers.append(("X-Forwarded-Proto", "https"))
         return headers
 
-    def _ask(self, exchange: Exchange, fault: Fault) -> Response:
-        if self._upstream is None:
-            self._upstream = self.proxy.connect()
-        upstream = self._upstream
-        upstream.putrequest(
-            exchange.method, exchange.path, skip_host=True, skip_accept_encoding=True
-        )
-        for name, value in exchange.headers:
-            upstream.putheader(name, value)
-        upstream.endheaders()
-        try:
-            for piece in fault.request_body(exchange, self.body):
-                upstream.send(b"%x\r\n%b\r\n" % (len(piece), piece) if self.body.chunked else piece)
-            if self.body.chunked:
-                upstream.send(b"0\r\n\r\n")
-        except (BrokenPipeError, ConnectionResetError):
-            # Upstream answered before it had the whole body: the answer may still be read.
-            self.close_connection = True
-        answer = upstream.getresponse()
-        headers = [pair for pair in answer.getheaders() if pair[0].lower() not in _HOP_BY_HOP]
-        return Response(answer.status, headers, self._read(answer))
-
-    def _read(self, answer: HTTPResponse) -> Iterator[bytes]:
-        try:
-            while piece := answer.read1(CHUNK_BYTES):
-                yield piece
-        except (OSError, HTTPException) as error:
-            raise HangUp from error
-        if answer.length:
-            raise HangUp  # upstream ended early, so we do
-        answer.close()  # only what is read to its end leaves the connection usable
-        if answer.will_close:
-            self._drop_upstream()
-
-    def _reply(self, response: Response, body: Iterator[bytes]) -> None:
-        self.seen.status = response.status
-        self.send_response_only(response.status)
-        names = {name.lower() for name, _ in response.headers}
-        chunked = "transfer-encoding" in names
-        for name, value in response.headers:
-            self.send_header(name, value)
-        has_body = self.command != "HEAD" and response.status not in {204, 304}
-        if has_body and not chunked and "content-length" not in names:
-            self.close_connection = True  # its end is the end of the connection
-        if self.body.n_left != 0:
-            self.close_connection = True
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        for piece in body:
-            if not has_body or not piece:
-                continue
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-            self.seen.n_bytes_out += len(piece)
-        if chunked and has_body:
-            self.wfile.write(b"0\r\n\r\n")
-
-    def _drop_upstream(self) -> None:
-        if self._upstream is not None:
-            self._upstream.close()
-            self._upstream = None
-
     def _hang_up(self, *, reset: bool) -> None:
         """The connection ends now: quietly, or with a reset as from a rebooted router."""
         self.close_connection = True
-        self._drop_upstream()
+        self._upstream.close()
         if reset:
             self.server.will_reset(self.connection)
