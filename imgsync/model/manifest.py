@@ -131,6 +131,9 @@ def sniff_media_type(value: dict[str, Any], where: str, *, declared: str = "") -
         InvalidManifest: schema 1, the removed artifact manifest, both kinds at once, or neither.
     """
     version, media_type = value.get("schemaVersion"), value.get("mediaType")
+    if media_type is not None and not isinstance(media_type, str):
+        msg = f"{where}: mediaType is not a text"
+        raise InvalidManifest(msg)
     if version == 1 or media_type in SCHEMA1 or declared in SCHEMA1:
         msg = f"{where} is in Docker schema 1 (before 2017) and cannot be transferred"
         raise InvalidManifest(msg, hint=SCHEMA1_HINT)

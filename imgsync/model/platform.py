@@ -80,7 +80,9 @@ class Platform:
             wanted.os in ("", self.os)
             and wanted.architecture in ("", self.architecture)
             and (wanted.variant == "" or wanted._full_variant == self._full_variant)
-            and (wanted.os_version == "" or self.os_version.startswith(wanted.os_version))
+            and (
+                wanted.os_version == "" or f"{self.os_version}.".startswith(f"{wanted.os_version}.")
+            )
         )
 
     def to_json(self) -> dict[str, str]:
