@@ -6,18 +6,17 @@ import os
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from imgsync.content import CHUNK_BYTES, read_verified
+from imgsync.content import CHUNK_BYTES
 from imgsync.errors import (
     Conflict,
     DigestMismatch,
-    InvalidArchive,
     InvalidDigest,
     NotFound,
     StoreError,
 )
-from imgsync.model.bundle import Bundle, Root
+from imgsync.model.bundle import Root
 from imgsync.model.bundle_files import (
     ANNOTATION_CONTAINERD_NAME,
     ANNOTATION_REF_NAME,
@@ -25,29 +24,24 @@ from imgsync.model.bundle_files import (
     blob_path,
     index_file,
 )
-from imgsync.model.descriptor import Descriptor
 from imgsync.model.digest import Digest
-from imgsync.model.layout_index import LayoutIndex, parse_layout_file, parse_layout_index, with_lock
-from imgsync.model.lock import MEDIA_TYPE as LOCK_MEDIA_TYPE
-from imgsync.model.lock import Lock
+from imgsync.model.layout_index import parse_layout_file
 from imgsync.model.strict_json import canonical, parse_object
-from imgsync.stores import Resolved
 from imgsync.stores.archive.disk import turn_os_errors
 from imgsync.stores.files import OpenFile, Section
+from imgsync.stores.image_layout import ImageLayout, check_small
 from imgsync.stores.layout_folder import INGEST, LayoutFolder, entries_of, write_all
-from imgsync.stores.selected import find_root
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from imgsync.content import VerifiedStream
+    from imgsync.model.descriptor import Descriptor
+    from imgsync.model.lock import Lock
     from imgsync.model.reference import Reference
 
-MAX_SMALL_FILE_BYTES: Final = 64 * 1024 * 1024
-"""Of ``index.json`` and the lock, which have some hundred bytes for each image or object."""
 
-
-class Layout:
+class Layout(ImageLayout):
     """Holding, Listing, Destination and Resuming. With ``create``, an empty one is made."""
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
@@ -66,7 +60,7 @@ class Layout:
             if not path.is_dir() or not (path / "oci-layout").exists():
                 msg = f"{path} is not an OCI image layout: it has no file oci-layout"
                 raise NotFound(msg, hint="give the folder that holds oci-layout and index.json")
-        parse_layout_file(self._small_file("oci-layout"), f"{path}/oci-layout")
+        parse_layout_file(self.small_file("oci-layout"), f"{path}/oci-layout")
 
     @property
     def side(self) -> str:
@@ -75,43 +69,11 @@ class Layout:
 
     # Reading.
 
-    def bundle(self) -> Bundle:
-        """The roots of ``index.json``, with what the lock says where imgsync wrote it."""
-        index, lock = self.index(), self.lock()
-        if lock is None:
-            return Bundle(index.roots)
-        return Bundle(with_lock(index.roots, lock), lock.absent)
-
-    def index(self) -> LayoutIndex:
-        """What ``index.json`` says.
-
-        Raises:
-            InvalidManifest, InvalidArchive: it is damaged.
-        """
-        return parse_layout_index(self._small_file("index.json"), f"{self.side}/index.json")
-
-    def lock(self) -> Lock | None:
-        """The lock of a layout that imgsync wrote, proved.
-
-        Raises:
-            MissingContent, ContentError: ``index.json`` names one that is absent or damaged.
-        """
-        digest = self.index().lock
-        if digest is None:
-            return None
-        path = self.path / blob_path(digest)
-        with turn_os_errors(f"{self.side}: lock {digest.short}"):
-            size = path.stat().st_size
-        if size > MAX_SMALL_FILE_BYTES:
-            msg = f"{self.side}: the lock {digest.short} has {size} bytes"
-            raise InvalidArchive(msg)
-        descriptor = Descriptor(LOCK_MEDIA_TYPE, digest, size)
-        raw = read_verified(self.open(descriptor), descriptor, side=self.side)
-        return Lock.parse(raw, f"{self.side}: lock")
-
-    def resolve(self, reference: Reference) -> Resolved:
-        """What the name means."""
-        return Resolved(find_root(self.index().roots, reference, self.side).descriptor)
+    def small_file(self, name: str) -> bytes:
+        """The bytes of ``index.json`` or ``oci-layout``."""
+        file = OpenFile.at(self.path / name)
+        check_small(file.size, f"{self.side}/{name}")
+        return file.read_at(0, file.size)
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> Section:
         """The bytes of the file that has this digest for a name."""
@@ -190,7 +152,7 @@ class Layout:
             if index.is_ours and root.descriptor not in [old.descriptor for old in index.roots]:
                 msg = f"{self.side} is a bundle, and {root.label} is not one of its images"
                 raise Conflict(msg, hint="make the bundle again with this image in the list")
-            value = parse_object(self._small_file("index.json"), "index.json")
+            value = parse_object(self.small_file("index.json"), "index.json")
             kept = [
                 entry
                 for entry, old in zip(value["manifests"], index.roots, strict=True)
@@ -222,13 +184,6 @@ class Layout:
             self._folder.replace_file("index.json", index_file([]))
         self._folder.replace_file("oci-layout", OCI_LAYOUT_FILE)
         self._folder.tidy()
-
-    def _small_file(self, name: str) -> bytes:
-        file = OpenFile.at(self.path / name)
-        if file.size > MAX_SMALL_FILE_BYTES:
-            msg = f"{self.side}/{name} has {file.size} bytes"
-            raise InvalidArchive(msg)
-        return file.read_at(0, file.size)
 
 
 def _is_replaced(old: Root, new: Root) -> bool:
