@@ -1,0 +1,1 @@
+"""Tests with the real tools of the field on both sides."""
