@@ -13,6 +13,8 @@ from imgsync.stores.archive.file_slice import FileSlice
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from imgsync.content import Readable
+
 
 class FilePlace(NamedTuple):
     """Where bytes stand in an open file, for whoever can hand the kernel a file (sendfile)."""
@@ -37,6 +39,10 @@ class ByPosition(Protocol):
 
     def read_at(self, offset: int, size: int) -> bytes:
         """``size`` bytes from there on; fewer only at the end."""
+        ...
+
+    def section(self, offset: int, size: int) -> Readable:
+        """A stream over a part of it."""
         ...
 
 
@@ -92,6 +98,10 @@ class OpenFile:
                     break
                 data += more
         return data
+
+    def section(self, offset: int, size: int) -> Section:
+        """A stream over a part of it, which keeps the file open."""
+        return Section(self, offset, size)
 
 
 class Section(FileSlice):
