@@ -33,7 +33,7 @@ class Stopped(BaseException):
 class Mover:
     """Does the steps of a plan one at a time; used by several workers at once."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what the engine is made of, passed once
+    def __init__(
         self,
         plan: Plan,
         sources: Sequence[Source],
@@ -163,7 +163,7 @@ class Mover:
                 prefix.close()
 
 
-class _SourceFailed(Exception):  # noqa: N818 - internal, and says what happened
+class _SourceFailed(Exception):
     def __init__(self, error: ImgsyncError, *, resumed: bool) -> None:
         super().__init__()
         self.error = error

@@ -53,7 +53,7 @@ def run(
 
 
 class _Run:
-    def __init__(  # noqa: PLR0913, PLR0917 - private, called from one place
+    def __init__(
         self,
         plan: Plan,
         sources: Sequence[Source],

@@ -8,6 +8,7 @@ uploaded[name]                                                # "127.0.0.1:PORT/
 import json
 from collections.abc import Iterable
 from contextlib import closing
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urljoin
 
@@ -70,6 +71,8 @@ class _Uploader:
         self._images = images
         self._session = requests.Session()
         self._session.trust_env = False
+        # Harbor takes whoever sends its cookie back for a browser.
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.auth = auth
         self._session.verify = ca or True
         self._done: set[tuple[str, str]] = set()

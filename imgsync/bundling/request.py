@@ -37,7 +37,7 @@ class Request:
     reference: Reference | None = None
     root: Root | None = None
     name: Reference | None = None
-    choice: PlatformChoice = PlatformChoice()
+    choice: PlatformChoice = field(default_factory=PlatformChoice)
     extra: str = ""
     subject: Digest | None = None
     absent: Mapping[Digest, AbsentReason] = field(default_factory=dict)

@@ -140,7 +140,7 @@ def sniff_media_type(value: dict[str, Any], where: str, *, declared: str = "") -
     if OCI_ARTIFACT_MANIFEST in (media_type, declared):
         msg = f"{where} is an OCI artifact manifest, a type that was removed from the image-spec"
         raise InvalidManifest(msg, hint="push the artifact again with a current tool")
-    if version != 2:  # noqa: PLR2004 - image-spec: "This REQUIRED property MUST be 2"
+    if version != 2:
         msg = f"{where} has the schemaVersion {version!r}, 2 expected"
         raise InvalidManifest(msg)
     is_index = "manifests" in value

@@ -41,7 +41,7 @@ class Platform:
         """
         name, colon, os_version = text.strip().partition(":")
         parts = name.lower().split("/")
-        if len(parts) > 3 or (colon and not os_version):  # noqa: PLR2004 - os, arch, variant
+        if len(parts) > 3 or (colon and not os_version):
             msg = f"platform {text!r} is not os/architecture[/variant][:os.version]"
             raise InvalidPlatform(msg, hint="for example linux/amd64 or linux/arm/v7")
         for index, part in enumerate(parts):

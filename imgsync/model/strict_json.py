@@ -33,7 +33,7 @@ def parse_object(raw: bytes, where: str) -> dict[str, Any]:
     return value
 
 
-def parse(raw: bytes, where: str) -> Any:  # noqa: ANN401 - JSON is what it is
+def parse(raw: bytes, where: str) -> Any:
     """Read any JSON value; see `parse_object`."""
     try:
         text = raw.decode("utf-8")

@@ -54,8 +54,9 @@ class PushOptions:
 
 
 def digest_tag(template: str, digest: Digest) -> str:
-    """The tag for an image without one: ``{digest12}``, ``{digest}`` and ``{algorithm}`` stand
-    for parts of its digest; an empty text for ``none``.
+    """The tag for an image that has none; an empty text for the template ``none``.
+
+    ``{digest12}``, ``{digest}`` and ``{algorithm}`` stand for parts of its digest.
     """
     if template == "none":
         return ""

@@ -21,7 +21,7 @@ class Figures:
         return f"{self.wall_s:7.2f} s wall {self.cpu_s:7.2f} s CPU {self.memory_mb:7.0f} MB"
 
 
-class Failed(Exception):  # noqa: N818 - reads as a sentence
+class Failed(Exception):
     """The command that was to be measured did not do its work."""
 
 
