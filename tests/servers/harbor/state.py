@@ -1,0 +1,230 @@
+"""What Harbor's database knows. No HTTP here, and no files: the bytes are the registry's."""
+
+import fnmatch
+import json
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ROLES: Mapping[str, frozenset[str]] = {
+    "admin": frozenset({"pull", "push", "delete"}),
+    "maintainer": frozenset({"pull", "push", "delete"}),
+    "developer": frozenset({"pull", "push"}),
+    "guest": frozenset({"pull"}),
+    "limited-guest": frozenset({"pull"}),
+}
+PROJECT_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+SIGNATURE_TAG = re.compile(r"sha256-([0-9a-f]{64})\.sig")
+SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user of the local database."""
+
+    password: str
+    sysadmin: bool = False
+
+
+@dataclass
+class Robot:
+    """A robot account: `robot$NAME` of the system, or `robot$PROJECT+NAME` of a project."""
+
+    name: str
+    secret: str
+    rights: Mapping[str, Iterable[str]]  # project, or `*` -> actions
+    may_create_projects: bool = False
+    disabled: bool = False
+    expires: float = -1  # seconds since the epoch; -1: never
+
+    @property
+    def system_level(self) -> bool:
+        """Whether it belongs to no project."""
+        return "+" not in self.name
+
+    @property
+    def usable(self) -> bool:
+        """Neither disabled nor expired."""
+        return not self.disabled and (self.expires < 0 or self.expires > time.time())
+
+
+@dataclass(frozen=True)
+class ImmutableRule:
+    """Which existing tags may not be written again, by patterns of repositories and tags."""
+
+    repositories: str = "**"
+    tags: str = "**"
+
+    def covers(self, repository: str, tag: str) -> bool:
+        """Whether it is for this tag; the repository is without its project."""
+        return _matches(repository, self.repositories) and _matches(tag, self.tags)
+
+
+@dataclass
+class Project:
+    """A project.
+
+    Attributes:
+        storage_limit: in bytes; -1 is none.
+        members: user -> role, one of `ROLES`.
+        upstream: the registry (`http://HOST:PORT`) that a proxy-cache project fetches from.
+        upstream_is_docker_hub: single names there are `library/NAME`.
+        blobs: the digests that count against its quota.
+        require_signature: only images with a cosign signature can be pulled.
+        blocked: digests that can not be pulled, each with the reason.
+    """
+
+    name: str
+    id: int
+    public: bool = False
+    owner: str = "admin"
+    storage_limit: int = -1
+    members: dict[str, str] = field(default_factory=dict)
+    immutable: list[ImmutableRule] = field(default_factory=list)
+    upstream: str | None = None
+    upstream_is_docker_hub: bool = False
+    require_signature: bool = False
+    blocked: dict[str, str] = field(default_factory=dict)
+    blobs: set[str] = field(default_factory=set)
+    created: float = field(default_factory=time.time)
+
+
+@dataclass
+class Blob:
+    """A blob or manifest that core knows of, in whatever project.
+
+    Status is `none`, or what a garbage collection has made of it: `delete` (may go),
+    `deleting`, `deletefailed`.
+    """
+
+    size: int
+    status: str = "none"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A manifest or index of a repository."""
+
+    digest: str
+    media_type: str
+    size: int
+    document: Mapping[str, Any] = field(compare=False)
+
+    @property
+    def artifact_type(self) -> str:
+        """Its own, or the type of its config."""
+        config: str = self.document.get("config", {}).get("mediaType", "")
+        own: str = self.document.get("artifactType", "")
+        return own or config
+
+    @property
+    def subject(self) -> str | None:
+        """The digest that it refers to."""
+        digest: str | None = self.document.get("subject", {}).get("digest")
+        return digest
+
+    @property
+    def parts(self) -> list[Mapping[str, Any]]:
+        """Config and layers; nothing for an index, whose children have records of their own."""
+        if "config" not in self.document:
+            return []
+        return [self.document["config"], *self.document.get("layers", [])]
+
+    @property
+    def is_signature(self) -> bool:
+        """Whether core treats it as one of cosign's."""
+        return any(part.get("mediaType") == SIMPLE_SIGNING for part in self.parts)
+
+
+@dataclass
+class State:
+    """The tables. Whoever reads more than one thing, or writes, holds `lock`."""
+
+    accounts: dict[str, Account] = field(default_factory=dict)
+    robots: dict[str, Robot] = field(default_factory=dict)
+    projects: dict[str, Project] = field(default_factory=dict)
+    blobs: dict[str, Blob] = field(default_factory=dict)
+    artifacts: dict[str, dict[str, Artifact]] = field(default_factory=dict)
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    read_only: bool = False
+    creation_restriction: str = "everyone"  # or `adminonly`
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _n_projects: int = 0
+
+    def add_project(self, name: str, **fields: Any) -> Project:
+        """A new project; ids are never used twice."""
+        with self.lock:
+            self._n_projects += 1
+            project = Project(name, self._n_projects, **fields)
+            self.projects[name] = project
+            return project
+
+    def remove_project(self, name: str) -> None:
+        """The project and all that it held are unknown."""
+        with self.lock:
+            del self.projects[name]
+            for table in (self.artifacts, self.tags):
+                for repository in [key for key in table if key.startswith(f"{name}/")]:
+                    del table[repository]
+
+    def usage(self, project: Project) -> int:
+        """What counts against the quota, in bytes: each digest once, as core recorded it."""
+        with self.lock:
+            return sum(self.blobs[digest].size for digest in project.blobs)
+
+    def record_blob(self, project: Project, digest: str, size: int) -> None:
+        """The project has the blob; the first size that core saw stays."""
+        with self.lock:
+            blob = self.blobs.setdefault(digest, Blob(size))
+            blob.status = "none"
+            project.blobs.add(digest)
+
+    def record_artifact(
+        self, project: Project, repository: str, artifact: Artifact, tag: str | None
+    ) -> None:
+        """The repository has the artifact, and the tag names it."""
+        with self.lock:
+            self.record_blob(project, artifact.digest, artifact.size)
+            for part in artifact.parts:
+                if part["digest"] in self.blobs:
+                    project.blobs.add(part["digest"])
+            self.artifacts.setdefault(repository, {})[artifact.digest] = artifact
+            self.tags.setdefault(repository, {})
+            if tag is not None:
+                self.tags[repository][tag] = artifact.digest
+
+    def find(self, repository: str, reference: str) -> Artifact | None:
+        """The artifact that a tag or a digest means."""
+        with self.lock:
+            digest = self.tags.get(repository, {}).get(reference, reference)
+            return self.artifacts.get(repository, {}).get(digest)
+
+    def referrers(self, repository: str, digest: str) -> list[Artifact]:
+        """What refers to the digest, by `subject`."""
+        with self.lock:
+            known = self.artifacts.get(repository, {}).values()
+            return [artifact for artifact in known if artifact.subject == digest]
+
+    def is_signed(self, repository: str, digest: str) -> bool:
+        """Whether cosign's tag is there, with a layer that makes it a signature."""
+        signature = self.find(repository, digest.replace(":", "-") + ".sig")
+        return signature is not None and signature.is_signature
+
+    def repositories(self, project: str) -> Iterator[str]:
+        """The names of the project's repositories, with the project, sorted."""
+        with self.lock:
+            yield from sorted(name for name in self.artifacts if name.startswith(f"{project}/"))
+
+
+def parse_artifact(digest: str, media_type: str, data: bytes) -> Artifact:
+    """The record of a manifest that the registry has accepted."""
+    return Artifact(digest, media_type, len(data), json.loads(data))
+
+
+def _matches(text: str, pattern: str) -> bool:
+    """doublestar, as far as tests need it: `**` crosses slashes, and so does our `*`."""
+    options = pattern.strip("{}").split(",") if pattern.startswith("{") else [pattern]
+    return any(fnmatch.fnmatchcase(text, option.replace("**", "*")) for option in options)
