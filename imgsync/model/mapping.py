@@ -126,7 +126,7 @@ class Mapping:
         taken: dict[tuple[str, str], Root] = {}
         before: dict[tuple[str, str], Root] = {}
         for root in roots:
-            moved = self._move(root)
+            moved = self.move(root)
             # Extras of one repository may share a tag scheme, never a digest and a name.
             key = (moved.label, "" if moved.name is not None else str(moved.descriptor.digest))
             other = taken.setdefault(key, moved)
@@ -139,7 +139,8 @@ class Mapping:
                 raise Conflict(msg, hint="--keep-registry keeps them apart, or a rule of --map")
         return tuple(taken.values())
 
-    def _move(self, root: Root) -> Root:
+    def move(self, root: Root) -> Root:
+        """One root with its new name, or with that of its repository if it has none itself."""
         if root.name is not None:
             return root.named(self.apply(root.name))
         try:

@@ -24,8 +24,8 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 class Reference:
     """registry, repository, tag and digest, always in full.
 
-    ``redis`` is ``docker.io/library/redis:latest``. ``tag`` is an empty text where only a digest was given. With both, the digest says what is
-    meant and the tag is only a name.
+    ``redis`` is ``docker.io/library/redis:latest``. ``tag`` is an empty text where only a digest
+    was given. With both, the digest says what is meant and the tag is only a name.
     """
 
     registry: str
