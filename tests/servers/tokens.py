@@ -8,6 +8,7 @@ import base64
 import binascii
 import datetime as dt
 import fnmatch
+import functools
 import hashlib
 import json
 import secrets
@@ -50,11 +51,17 @@ class Issued:
     token: str
 
 
+@functools.cache
+def _key() -> rsa.RSAPrivateKey:
+    """One key for all servers of a run: making one takes longer than a test."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 class Signer:
     """An RSA key, its certificate, and its name after libtrust, which distribution asks for."""
 
     def __init__(self, folder: Path) -> None:
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._key = _key()
         self.root_certificate = folder / "token.crt"
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "imgsync test tokens")])
         now = dt.datetime.now(dt.UTC)
