@@ -79,6 +79,19 @@ class Listing(Protocol):
         ...
 
 
+@runtime_checkable
+class Placed(Protocol):
+    """A stream whose bytes stand in an open file, so that the kernel can send them from there."""
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """The file's descriptor, and offset and size of the bytes that were not read yet.
+
+        The descriptor is open as long as the stream is.
+        """
+        ...
+
+
 class Destination(Protocol):
     """Where content goes: one pool of blobs with names, or one repository of a registry."""
 
