@@ -323,3 +323,14 @@ def _pax_size(text: str, offset: int) -> int:
         msg = f"the member at byte {offset} has the size {text[:40]!r}"
         raise InvalidArchive(msg)
     return int(text)
+
+
+def is_tar_header(block: bytes) -> bool:
+    """Whether a tar could begin with this block: its checksum is right, or it is all zeros."""
+    if len(block) < BLOCK_BYTES:
+        return False
+    try:
+        _check_sum(block, 0)
+    except InvalidArchive:
+        return block == _ZEROS
+    return True

@@ -1,0 +1,47 @@
+"""Which kind of archive a file is, by what is in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imgsync.errors import InvalidArchive
+from imgsync.events import Report, ignore
+from imgsync.stores.archive.archive import Archive
+from imgsync.stores.archive.compressed import open_tar_file
+from imgsync.stores.archive.docker_save import DockerArchive
+from imgsync.stores.archive.tar_file import TarFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def open_archive(path: Path, *, report: Report = ignore) -> Archive | DockerArchive:
+    """Open an archive of images of any form, compressed or not.
+
+    An OCI layout is preferred where there is one, as containerd and docker do.
+
+    Raises:
+        InvalidArchive: it is no archive of images; the message says what was found instead.
+        NotFound, AccessDenied, StoreError, NoSpace, ContentError: it cannot be read.
+    """
+    tar = TarFile(open_tar_file(path, report=report))
+    if "oci-layout" in tar or ("index.json" in tar and "manifest.json" not in tar):
+        return Archive(tar)
+    if "manifest.json" in tar:
+        return DockerArchive(tar)
+    msg = f"{path} holds no images: it has neither index.json nor manifest.json"
+    raise InvalidArchive(msg, hint=_hint(tar))
+
+
+def _hint(tar: TarFile) -> str:
+    names = list(tar.index.entries)
+    if "repositories" in names:
+        return "docker before 1.10 wrote it; load it into a current docker and save it again"
+    for name in names:
+        folder, _, file = name.rpartition("/")
+        if file in {"oci-layout", "manifest.json"}:
+            return f"the images are in the folder {folder}; unpack it and give that folder"
+    if any(name.startswith("blobs/") for name in names):
+        return "it was cut off: the index stands at the end; get the file again"
+    shown = ", ".join(names[:3])
+    return f"it begins with {shown}" if names else "it is empty"
