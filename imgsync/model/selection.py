@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,34 @@ if TYPE_CHECKING:
 
 HOST: Final = "host"
 _LIBRARY: Final = "library/"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What ``--image`` and ``--platform`` chose.
+
+    Attributes:
+        globs: which images; all, if empty.
+        choice: which platforms.
+    """
+
+    globs: tuple[str, ...] = ()
+    choice: PlatformChoice = field(default_factory=PlatformChoice)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing was chosen or left out."""
+        return not self.globs and self.choice.is_all
+
+    def chosen(
+        self,
+        roots: Sequence[Root],
+        documents_of: Callable[[Digest], Collection[Digest]] | None = None,
+        *,
+        side: str = "source",
+    ) -> tuple[Root, ...]:
+        """The roots that were chosen; see `choose_images`."""
+        return choose_images(roots, self.globs, documents_of or itself, side=side)
 
 
 def choose_platforms(texts: Iterable[str], host: Platform) -> PlatformChoice:

@@ -1,0 +1,195 @@
+"""The command line: one file a command; here is what starts them, and ends the process.
+
+Nothing else in imgsync prints errors or exits. ``imgsync --help`` must stay quick, so neither
+this module nor what it imports may import requests, tqdm or a command.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imgsync import __version__
+from imgsync.cli.command import COMMON_NAMES, write_common, write_options
+from imgsync.cli.commands import ALIASES, COMMANDS
+from imgsync.cli.context import Context
+from imgsync.cli.failures import (
+    INTERRUPTED,
+    READER_GONE,
+    USAGE,
+    exit_code_of,
+    json_of,
+    text_of,
+    text_of_bug,
+)
+from imgsync.cli.options import CONNECTION, OUTPUT, copies_of
+from imgsync.cli.output import tell
+from imgsync.errors import ImgsyncError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+
+class Program(click.Group):
+    """The group of all commands, which are imported when they are needed."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        # The environment is read once, by the command.
+        self.params += copies_of((*CONNECTION, *OUTPUT), from_environment=False)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
+        """The commands in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """A command by its name or by another tool's name for it."""
+        entry = COMMANDS.get(ALIASES.get(cmd_name, cmd_name))
+        return entry.load() if entry is not None else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with what was probably meant."""
+        name = args[0]
+        if name not in COMMANDS and name not in ALIASES and not name.startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+
+            close = get_close_matches(name, [*COMMANDS, *ALIASES], 1)
+            advice = f" Did you mean {close[0]}?" if close else ""
+            ctx.fail(f"No such command {name!r}.{advice}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The commands with their first sentences, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+        with formatter.section("Other names"):
+            formatter.write_text(", ".join(f"{other} = {name}" for other, name in ALIASES.items()))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands first: who asks for help without one looks for it."""
+        self.format_commands(ctx, formatter)
+        own = [option for option in self.get_params(ctx) if option.name not in COMMON_NAMES]
+        write_options(ctx, formatter, "Options", own)
+        write_common(ctx, formatter)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command and end the process with its status."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        context = Context()
+        with _signals_interrupt():
+            status = self._run(context, args, prog_name or "imgsync", complete_var, extra)
+        sys.exit(status)
+
+    def _run(
+        self,
+        context: Context,
+        args: Sequence[str] | None,
+        prog_name: str,
+        complete_var: str | None,
+        extra: dict[str, Any],
+    ) -> int:
+        """The status that the process ends with; everything is told before."""
+        try:
+            try:
+                result = super().main(
+                    args, prog_name, complete_var, standalone_mode=False, obj=context, **extra
+                )
+                sys.stdout.flush()
+            finally:
+                context.close()
+        except click.ClickException as error:
+            error.show()
+            return USAGE
+        except ImgsyncError as error:
+            tell(json_of(error) if context.wants_json_errors else text_of(error))
+            if context.debug:
+                _print_traceback(error)
+            return exit_code_of(error)
+        except (click.Abort, KeyboardInterrupt):
+            tell(f"imgsync: interrupted; {context.after_interrupt}")
+            return INTERRUPTED
+        except (_ReaderGoneError, BrokenPipeError):
+            _forget_stdout()
+            return READER_GONE
+        except Exception as error:  # noqa: BLE001 - the one place that may
+            tell(text_of_bug(error, debug=context.debug))
+            if context.debug:
+                _print_traceback(error)
+            return exit_code_of(error)
+        # `ctx.exit(code)` of click comes back as a number.
+        return result if isinstance(result, int) else 0
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click would end the process at a broken pipe by itself."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
+
+
+class _ReaderGoneError(Exception):
+    """Whoever read our output has closed it; that is their right."""
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a run as Ctrl-C does: with everything kept to go on."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before: dict[signal.Signals, Any] = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Not where somebody ignores it on purpose (nohup).
+        if signal.getsignal(number) is signal.SIG_DFL:
+            before[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _forget_stdout() -> None:
+    """Let Python's own flush at exit go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _print_traceback(error: BaseException) -> None:
+    import traceback  # noqa: PLC0415 - only for a mistake
+
+    tell("".join(traceback.format_exception(error)).rstrip())
+
+
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="`imgsync COMMAND --help` has an example of each. Every option can also be set in the "
+    "environment, as IMGSYNC_ and its name: IMGSYNC_JOBS=4.",
+)
+@click.version_option(__version__, "--version", prog_name="imgsync", message="%(prog)s %(version)s")
+def main(**_common: Any) -> None:
+    r"""Carry container images across an air gap, every byte of them proved.
+
+    \b
+      imgsync bundle docker.io/library/redis:7 -o site.tar    here
+      imgsync push site.tar --to harbor.example.com/project   there
+    """

@@ -1,0 +1,52 @@
+"""Which commands there are, with what ``imgsync --help`` says of each.
+
+Their modules are imported when they are run: a help text must not need requests or tqdm. A test
+holds the texts here to those of the commands.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    import click
+
+
+class Entry(NamedTuple):
+    """A command: where it is, and its first sentence."""
+
+    module: str
+    attribute: str
+    help: str
+
+    def load(self) -> click.Command:
+        """Import it."""
+        command: click.Command = getattr(
+            import_module(f"imgsync.cli.{self.module}"), self.attribute
+        )
+        return command
+
+
+COMMANDS: Final = {
+    "bundle": Entry("bundle", "bundle", "Put images into one file that can be carried."),
+    "verify": Entry("verify", "verify", "Prove that content is whole and what it claims to be."),
+    "inspect": Entry("inspect", "inspect", "Show what a bundle, registry or namespace holds."),
+    "retag": Entry("retag", "retag", "Give images other names; their content stays."),
+    "push": Entry("push", "push", "Send images to a registry, only what is missing there."),
+    "import": Entry(
+        "import_", "import_", "Load images into containerd, and prove that they are there."
+    ),
+    "serve": Entry("serve", "serve", "Offer images as a read-only registry."),
+    "login": Entry("login", "login", "Keep the credentials of a registry, once they are proved."),
+    "logout": Entry("logout", "logout", "Forget the credentials of a registry."),
+}
+"""In the order of the work."""
+
+ALIASES: Final = {
+    "save": "bundle",
+    "pull": "bundle",
+    "load": "import",
+    "ls": "inspect",
+}
+"""What other tools call it."""

@@ -1,0 +1,275 @@
+"""Each shared option, once.
+
+``CONNECTION`` and ``OUTPUT`` are on every command (`imgsync.cli.command.Command` adds them).
+The others are decorators, and each gives its command one frozen value:
+
+    @mapping_options      mapping: imgsync.model.mapping.Mapping
+    @selection_options    selection: imgsync.model.selection.Selection
+    @platform_option      choice: imgsync.model.platform.PlatformChoice
+    @format_option        as_json: bool
+
+Every help text needs this module, and none needs what the options turn into: the model is
+imported where values are made of them.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from imgsync.model.map_rule import Rule
+    from imgsync.model.platform import PlatformChoice
+
+R = TypeVar("R")
+
+CONNECTION: Final = (
+    click.Option(["--plain-http"], is_flag=True, help="Speak HTTP without TLS, with every host."),
+    click.Option(
+        ["--plain-http-host"],
+        multiple=True,
+        metavar="HOST",
+        help="Speak HTTP without TLS with this host; repeatable.",
+    ),
+    click.Option(
+        ["-k", "--insecure"], is_flag=True, help="Take every host's certificate, unchecked."
+    ),
+    click.Option(
+        ["--insecure-host"],
+        multiple=True,
+        metavar="HOST",
+        help="Take this host's certificate unchecked; repeatable.",
+    ),
+    click.Option(
+        ["--ca-file"],
+        multiple=True,
+        metavar="[HOST=]FILE",
+        help="Trust these certificate authorities too (PEM).",
+    ),
+    click.Option(
+        ["--cert"], multiple=True, metavar="[HOST=]FILE", help="Client certificate (PEM)."
+    ),
+    click.Option(
+        ["--key"], multiple=True, metavar="[HOST=]FILE", help="Key of the client certificate."
+    ),
+    click.Option(
+        ["--username"],
+        multiple=True,
+        metavar="[HOST=]USER",
+        help="Log in as this user. The password comes from --password-stdin, --password-file or "
+        "IMGSYNC_PASSWORD, never from the command line.",
+    ),
+    click.Option(["--password-stdin"], is_flag=True, help="Read the password from standard input."),
+    click.Option(
+        ["--password-file"],
+        multiple=True,
+        metavar="[HOST=]FILE",
+        help="Read the password from a file.",
+    ),
+    click.Option(
+        ["--authfile"],
+        metavar="FILE",
+        help="Credentials in the form of docker and podman, instead of the usual files.",
+    ),
+    click.Option(
+        ["--hosts-dir"],
+        metavar="DIR",
+        help="Connection settings in the form of containerd's certs.d.",
+    ),
+    click.Option(
+        ["--mirror"],
+        multiple=True,
+        metavar="HOST=URL",
+        help="Read from here what is named HOST/..., and from HOST what is not there; repeatable. "
+        "Names stay HOST's.",
+    ),
+    click.Option(
+        ["--retries"],
+        metavar="N",
+        type=click.IntRange(0, 100),
+        default=3,
+        show_default=True,
+        help="How often a request or an object is tried again.",
+    ),
+    click.Option(
+        ["-j", "--jobs"],
+        metavar="N",
+        type=click.IntRange(1, 256),
+        default=8,
+        show_default=True,
+        help="How much is done at once.",
+    ),
+)
+
+OUTPUT: Final = (
+    click.Option(
+        ["--progress"],
+        type=click.Choice(["auto", "bar", "plain", "json", "none"]),
+        default="auto",
+        show_default=True,
+        help="auto is bar on a terminal and plain elsewhere; json is one object a line, on "
+        "standard error.",
+    ),
+    click.Option(["-q", "--quiet"], is_flag=True, help="Print results and errors only."),
+    click.Option(["--debug"], is_flag=True, help="Say more, and where errors come from."),
+)
+
+
+def copies_of(
+    options: Iterable[click.Option], *, from_environment: bool = True
+) -> list[click.Parameter]:
+    """Options for one more command; without ``from_environment`` they must be typed."""
+    copies: list[click.Parameter] = []
+    for option in options:
+        fresh = copy(option)
+        fresh.allow_from_autoenv = from_environment
+        copies.append(fresh)
+    return copies
+
+
+# --- what all commands share ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """How a run tells what it does."""
+
+    progress: str = "auto"
+    quiet: bool = False
+    debug: bool = False
+
+
+# --- names ------------------------------------------------------------------------------------
+
+
+def mapping_options(command: Callable[..., R]) -> Callable[..., R]:
+    """``--to``, ``--map`` and ``--keep-registry``; the command gets ``mapping``."""
+
+    @wraps(command)
+    def with_mapping(
+        *args: Any, to: str, maps: Sequence[str], keep_registry: bool, **rest: Any
+    ) -> R:
+        from imgsync.model.mapping import Mapping  # noqa: PLC0415 - see above
+
+        rules = [rule for text in maps for rule in _rules_of(text)]
+        mapping = Mapping.parse(to, rules, keep_registry=keep_registry)
+        return command(*args, mapping=mapping, **rest)
+
+    return _add(
+        with_mapping,
+        click.option(
+            "--to",
+            default="",
+            metavar="HOST/PROJECT",
+            help="Put every name under this prefix: docker.io/library/redis:7 becomes "
+            "HOST/PROJECT/redis:7. Names that are there already stay.",
+        ),
+        click.option(
+            "--map",
+            "maps",
+            multiple=True,
+            metavar="PATTERN=TEMPLATE",
+            help="Rename what matches; repeatable, the first that matches wins. * is within a part "
+            "of the path, ** across; {1} is what the first of them stood for. A file of such "
+            "lines may be named instead.",
+        ),
+        click.option(
+            "--keep-registry",
+            is_flag=True,
+            help="Keep the source's host as a part of the path under --to.",
+        ),
+    )
+
+
+def _rules_of(text: str) -> Iterable[Rule]:
+    from imgsync.model.map_rule import Rule, parse_rules  # noqa: PLC0415 - see above
+
+    if "=" in text:
+        return [Rule.parse(text)]
+    from imgsync.cli.inputs import read_input  # noqa: PLC0415 - see above
+
+    return parse_rules(read_input(text, what="--map"), text)
+
+
+# --- which content ----------------------------------------------------------------------------
+
+
+def selection_options(command: Callable[..., R]) -> Callable[..., R]:
+    """``--image`` and ``--platform``; the command gets ``selection``."""
+
+    @wraps(command)
+    def with_selection(*args: Any, images: Sequence[str], choice: PlatformChoice, **rest: Any) -> R:
+        from imgsync.model.selection import Selection  # noqa: PLC0415 - see above
+
+        return command(*args, selection=Selection(tuple(images), choice), **rest)
+
+    return _add(
+        platform_option(with_selection),
+        click.option(
+            "--image",
+            "images",
+            multiple=True,
+            metavar="GLOB",
+            help="Only these images, 'redis*' or 'quay.io/*'; repeatable.",
+        ),
+    )
+
+
+def platform_option(command: Callable[..., R]) -> Callable[..., R]:
+    """``--platform``; the command gets ``choice``."""
+
+    @wraps(command)
+    def with_choice(*args: Any, platforms: Sequence[str], **rest: Any) -> R:
+        from imgsync.cli.host import host_platform  # noqa: PLC0415 - see above
+        from imgsync.model.selection import choose_platforms  # noqa: PLC0415 - see above
+
+        return command(*args, choice=choose_platforms(platforms, host_platform()), **rest)
+
+    return _add(
+        with_choice,
+        click.option(
+            "--platform",
+            "platforms",
+            multiple=True,
+            metavar="LIST",
+            help="Only these platforms, linux/amd64,linux/arm64; !windows leaves one out, host is "
+            "this machine's, all is the default.",
+        ),
+    )
+
+
+# --- results ----------------------------------------------------------------------------------
+
+
+def format_option(command: Callable[..., R]) -> Callable[..., R]:
+    """``--format``; the command gets ``as_json``."""
+
+    @wraps(command)
+    def with_format(*args: Any, format_name: str, **rest: Any) -> R:
+        return command(*args, as_json=format_name == "json", **rest)
+
+    return _add(
+        with_format,
+        click.option(
+            "--format",
+            "format_name",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            help="How results are printed.",
+        ),
+    )
+
+
+def _add(
+    command: Callable[..., R], *options: Callable[[Callable[..., R]], Callable[..., R]]
+) -> Callable[..., R]:
+    for option in reversed(options):
+        command = option(command)
+    return command
