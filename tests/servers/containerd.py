@@ -17,7 +17,7 @@ _START_S = 30.0
 _COMMAND_S = 120
 
 
-class CtrFailed(Exception):  # noqa: N818 - the message reads as a sentence
+class CtrFailed(Exception):
     """`ctr` ended with another status than 0, and the test did not expect that."""
 
 

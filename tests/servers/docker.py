@@ -20,7 +20,7 @@ _START_S = 60.0
 _COMMAND_S = 120
 
 
-class DockerFailed(Exception):  # noqa: N818 - the message reads as a sentence
+class DockerFailed(Exception):
     """`docker` ended with another status than 0, and the test did not expect that."""
 
 

@@ -18,7 +18,7 @@ from tests.servers.certificates import Certificate
 from tests.servers.upstream import CHUNK_BYTES, HOP_BY_HOP, Response, framed
 
 
-class ClientGone(Exception):  # noqa: N818 - a fact about the peer
+class ClientGone(Exception):
     """The client went away before it had sent what it announced."""
 
 
@@ -84,7 +84,7 @@ class _Listener(ThreadingHTTPServer):
             except OSError:
                 continue  # the peer was quicker
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base's signature
+    def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exception()
         # A peer that goes away is what half of these tests are about.
         if error is not None and not isinstance(error, OSError | ClientGone):

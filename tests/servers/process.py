@@ -12,7 +12,7 @@ _STOP_S = 10.0  # a server that ignores SIGTERM this long is killed
 _POLL_S = 0.01
 
 
-class ServerFailed(Exception):  # noqa: N818 - the message reads as a sentence
+class ServerFailed(Exception):
     """A server ended, or was not ready in time; the message ends with its last lines."""
 
 

@@ -24,7 +24,7 @@ DEBIAN_PACKAGES = {
 _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
-class Unavailable(Exception):  # noqa: N818 - it is a fact about the machine, not an error
+class Unavailable(Exception):
     """This machine cannot run a server; the message says what it lacks."""
 
 

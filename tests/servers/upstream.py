@@ -12,7 +12,7 @@ HOP_BY_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "t
 _TIMEOUT_S = 60
 
 
-class HangUp(Exception):  # noqa: N818 - an order, not an error
+class HangUp(Exception):
     """Ends the client's connection at this byte."""
 
     def __init__(self, *, reset: bool = False) -> None:
@@ -20,7 +20,7 @@ class HangUp(Exception):  # noqa: N818 - an order, not an error
         self.reset = reset
 
 
-class Unreachable(Exception):  # noqa: N818 - an answer, not a bug
+class Unreachable(Exception):
     """The server behind does not answer."""
 
 

@@ -3,9 +3,13 @@
 Harbor cannot run on a plain machine; its storage can, because it is distribution 2.8. What
 Harbor's core puts in front of that is written here: who may do what, the token service and
 its odd challenges, projects, quotas, immutable tags, robots, garbage collection, read-only
-mode, proxy-cache projects, cookies, and the part of the API that a client needs. The words
-and statuses are Harbor 2.15's, read from its source; nobody has compared them with a
-running Harbor.
+mode, proxy-cache projects, cookies, and the part of the API that a client needs.
+
+How far to trust it: challenges, token rules, statuses, codes and the messages of `/v2/`
+follow what was read in the source of Harbor 2.15. The texts of the API's own errors, the
+fields of `health` and `systeminfo`, and which of 403 and 404 an unknown project gets, are
+from general knowledge. None of it has been compared with a running Harbor, and a test
+should not rest on more than status and code there.
 
     with Harbor(users={"ann": Account("pw")}) as harbor:
         harbor.project("team", members={"ann": "developer"}, storage_limit=10 * 2**20)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a bug
+class Refused(Exception):
     """The request is answered with this error."""
 
     def __init__(

@@ -202,7 +202,7 @@ class V2:
 
     # Lists.
 
-    def _tags(self, project: Project, route: Route, asked: Asked) -> Response:  # noqa: ARG002 - as its siblings
+    def _tags(self, project: Project, route: Route, asked: Asked) -> Response:
         if route.repository not in self._state.artifacts:
             raise not_found(f"repository {route.repository} not found")
         query = {name: values[0] for name, values in parse_qs(urlsplit(asked.path).query).items()}
@@ -216,7 +216,7 @@ class V2:
             response.set("Link", f'</v2/{route.repository}/tags/list?{more}>; rel="next"')
         return response
 
-    def _referrers(self, project: Project, route: Route, asked: Asked) -> Response:  # noqa: ARG002 - as its siblings
+    def _referrers(self, project: Project, route: Route, asked: Asked) -> Response:
         wanted = parse_qs(urlsplit(asked.path).query).get("artifactType")
         found = [
             artifact
