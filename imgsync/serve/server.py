@@ -156,7 +156,7 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
         for thread in threads:
             thread.join(IDLE_S)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - theirs
         """Whatever is not handled is a bug, and ends this connection's thread with a traceback."""
         raise  # noqa: PLE0704 - called where an exception is handled
 
