@@ -28,6 +28,7 @@ ALWAYS: Final = ("registry", "repository", "tag")
 _TOKEN = re.compile(
     r"(?P<across>\*\*)|(?P<within>\*)|\{(?P<name>[a-z0-9_]+)(?P<deep>:\*\*)?\}|(?P<text>[^*{}]+)"
 )
+_NUMBERED = re.compile(r"\{[a-z0-9_]+\}$")
 _LITERAL = re.compile(r"[A-Za-z0-9._:/\[\]-]+")
 _UNFIT = re.compile(r"[^a-z0-9.]+")
 _WITHIN: Final = "[^/]*"
@@ -91,6 +92,12 @@ class Rule:
     def made(self, reference: Reference) -> bool:
         """Whether the name looks like an outcome of the template already."""
         return self._made.fullmatch(_subject(reference, self.template)) is not None
+
+    @property
+    def is_for_one_host(self) -> bool:
+        """Whether the pattern names a host, and is no rule for all the rest."""
+        first, _, _ = _in_full(self.pattern).partition("/")
+        return not any(mark in first for mark in "*{")
 
     @property
     def has_own_host(self) -> bool:
@@ -199,7 +206,7 @@ def parse_rules(raw: bytes, label: str) -> tuple[Rule, ...]:
         msg = f"{label} is not UTF-8 text"
         raise InvalidInput(msg, hint="is it a file of PATTERN=TEMPLATE lines?") from None
     rules = tuple(
-        Rule.parse(line.strip(), f"{label}:{number}:")
+        Rule.parse(line.strip(), f"{label}:{number}")
         for number, line in enumerate(lines, 1)
         if line.strip() and not line.lstrip().startswith("#")
     )
@@ -222,9 +229,12 @@ def is_host(first: str) -> bool:
 def _in_full(text: str) -> str:
     """With the host and ``library/`` that docker would add to a name."""
     first, slash, _ = text.partition("/")
-    if any(mark in first for mark in "*{") or (slash and is_host(first)):
-        return text
-    return f"{DOCKER_IO}/{text}" if slash else f"{DOCKER_IO}/library/{text}"
+    if slash:
+        is_full = is_host(first) or any(mark in first for mark in "*{")
+        return text if is_full else f"{DOCKER_IO}/{text}"
+    # One that can stand for slashes may stand for the host too.
+    is_full = first.startswith("**") or ":**}" in first or _NUMBERED.match(first) is not None
+    return text if is_full else f"{DOCKER_IO}/library/{text}"
 
 
 def _has_tag(text: str) -> bool:

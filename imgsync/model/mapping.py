@@ -156,13 +156,16 @@ class Mapping:
     def _once(self, reference: Reference) -> Reference:
         if self.to is not None and self.to.holds(reference):
             return reference
+        is_made = any(rule.has_own_host and rule.made(reference) for rule in self.rules)
         for rule in self.rules:
             parts = rule.match(reference)
-            if parts is not None:
-                return reference if rule.made(reference) else self._by(rule, reference, parts)
-        if self.to is None or any(
-            rule.has_own_host and rule.made(reference) for rule in self.rules
-        ):
+            if parts is None:
+                continue
+            # A rule for all the rest must not move on what a rule before it has made.
+            if rule.made(reference) or (is_made and not rule.is_for_one_host):
+                return reference
+            return self._by(rule, reference, parts)
+        if self.to is None or is_made:
             return reference
         try:
             return self.to.join(reference, self._path(reference))
