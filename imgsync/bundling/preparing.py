@@ -108,7 +108,7 @@ class Preparation:
             Bundle(tuple(item.root for item in chosen), _absent(chosen, self._graph)),
             self._graph,
             docker_platform=docker_platform,
-            failed=[label for label, _ in self._failures],
+            failed={*self._options.failed_before, *(label for label, _ in self._failures)},
             platforms=platforms,
         )
         return Prepared(tuple(chosen), self._graph, lock, self._documents, tuple(self._failures))

@@ -54,6 +54,7 @@ class BundleOptions:
         strict_tags: a tag that no longer means the digest that was asked for is an error.
         skip_missing_platforms: go on where an image lacks a platform that was named.
         keep_going: leave out what cannot be resolved or read, and say so in the lock.
+        failed_before: what an earlier bundle left out, of which this one is made again.
     """
 
     jobs: int = 8
@@ -62,3 +63,4 @@ class BundleOptions:
     strict_tags: bool = False
     skip_missing_platforms: bool = False
     keep_going: bool = False
+    failed_before: tuple[str, ...] = ()

@@ -1,0 +1,101 @@
+"""From what a source holds to what goes where: selection, names, and refusals of bad targets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imgsync.documents import reader_of
+from imgsync.errors import Conflict, InvalidReference, NotFound
+from imgsync.model.bundle import AbsentReason
+from imgsync.model.reference import Reference
+from imgsync.platforms import absent_of, platforms_of
+from imgsync.pushing.request import PushItem, digest_tag
+from imgsync.walk import Graph, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from imgsync.model.bundle import Root
+    from imgsync.model.digest import Digest
+    from imgsync.model.mapping import Mapping
+    from imgsync.model.platform import Platform
+    from imgsync.model.selection import Selection
+    from imgsync.stores import Holding
+
+
+def push_items(
+    holding: Holding,
+    mapping: Mapping,
+    selection: Selection,
+    tag_template: str,
+    *,
+    jobs: int = 4,
+) -> list[PushItem]:
+    """One item for each image that was chosen, with its target; content about images behind them.
+
+    Raises:
+        Conflict: without a mapping an image would go back to where it came from, or two images
+            would land on one name.
+        NotFound: nothing was chosen, or an image lacks a platform that was named.
+    """
+    bundle = holding.bundle()
+    roots = bundle.roots
+    if not roots:
+        msg = f"{holding.side} holds no image"
+        raise NotFound(msg)
+    # Platforms and what content is about need the documents; most pushes need neither.
+    graph, platforms = Graph(), dict[Digest, Platform]()
+    if not selection.is_all:
+        read = reader_of(holding, jobs=jobs)
+        walk([root.descriptor for root in roots], read, graph=graph)
+        platforms = platforms_of(graph, [root.descriptor for root in roots], read)
+
+    def documents_of(digest: Digest) -> Collection[Digest]:
+        closure = graph.closure([graph.descriptors[digest]])
+        return [item.digest for item in closure if item.is_document]
+
+    items = []
+    for root in selection.chosen(roots, documents_of, side=holding.side):
+        absent = dict(bundle.absent)
+        if not selection.choice.is_all:
+            left_out = absent_of(graph, root.descriptor, selection.choice, platforms)
+            absent.update(dict.fromkeys(left_out, AbsentReason.PLATFORM))
+        target = _target(root, mapping, tag_template)
+        items.append(PushItem(root.label, root, target, holding, absent))
+    _check_targets(items, mapping)
+    return sorted(items, key=lambda item: item.root.name is None)
+
+
+def _target(root: Root, mapping: Mapping, tag_template: str) -> Reference:
+    moved = mapping.move(root)
+    if moved.name is not None:
+        name = moved.name
+    else:
+        try:
+            name = Reference.parse(moved.extra)
+        except InvalidReference as error:
+            msg = f"{root.label} has no name in a registry: {error.message}"
+            hint = "give it one first: imgsync retag, or a list with SOURCE=NAME for bundle"
+            raise InvalidReference(msg, hint=hint) from None
+        if root.subject is not None and name.digest is not None:
+            # What is about something is found through it, and needs no tag.
+            return name.with_tag("")
+    if name.tag:
+        return name.with_tag(name.tag)
+    return name.with_tag(digest_tag(tag_template, root.descriptor.digest))
+
+
+def _check_targets(items: list[PushItem], mapping: Mapping) -> None:
+    taken: dict[Reference, PushItem] = {}
+    for item in items:
+        if mapping.is_identity and item.root.origin:
+            origin = Reference.parse(item.root.origin)
+            if origin.registry == item.target.registry:
+                msg = f"{item.label} would go back to {origin.registry}, where it came from"
+                raise Conflict(msg, hint="say where it goes: --to HOST/PROJECT")
+        if not item.target.tag:
+            continue
+        other = taken.setdefault(item.target, item)
+        if other.root.descriptor.digest != item.root.descriptor.digest:
+            msg = f"{other.label} and {item.label} would both become {item.target}"
+            raise Conflict(msg, hint="--keep-registry keeps them apart, or a rule of --map")
