@@ -19,7 +19,7 @@ from tests.images import INDEX_TYPES, MANIFEST_TYPES, OCI_INDEX, Descriptor, Ima
 _TIMEOUT_S = 30
 
 
-class UploadRefused(Exception):  # noqa: N818 - the message reads as a sentence
+class UploadRefused(Exception):
     """The registry answered something else than that it has the thing now."""
 
 
