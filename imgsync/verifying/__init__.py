@@ -1,0 +1,1 @@
+"""The parts of `imgsync.verify`: findings, and one module for each kind of check."""
