@@ -14,22 +14,31 @@ from imgsync.stores.archive.tar_file import TarFile
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from imgsync.stores.files import ByPosition
+
 
 def open_archive(path: Path, *, report: Report = ignore) -> Archive | DockerArchive:
     """Open an archive of images of any form, compressed or not.
 
-    An OCI layout is preferred where there is one, as containerd and docker do.
+    Raises:
+        InvalidArchive: see `archive_of`.
+        NotFound, AccessDenied, StoreError, NoSpace, ContentError: it cannot be read.
+    """
+    return archive_of(open_tar_file(path, report=report))
+
+
+def archive_of(file: ByPosition) -> Archive | DockerArchive:
+    """The archive that a tar is. An OCI layout is preferred, as containerd and docker do.
 
     Raises:
         InvalidArchive: it is no archive of images; the message says what was found instead.
-        NotFound, AccessDenied, StoreError, NoSpace, ContentError: it cannot be read.
     """
-    tar = TarFile(open_tar_file(path, report=report))
+    tar = TarFile(file)
     if "oci-layout" in tar or ("index.json" in tar and "manifest.json" not in tar):
         return Archive(tar)
     if "manifest.json" in tar:
         return DockerArchive(tar)
-    msg = f"{path} holds no images: it has neither index.json nor manifest.json"
+    msg = f"{tar.side} holds no images: it has neither index.json nor manifest.json"
     raise InvalidArchive(msg, hint=_hint(tar))
 
 
