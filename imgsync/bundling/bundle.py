@@ -10,6 +10,7 @@ from imgsync.bundling.preparing import Preparation, Prepared
 from imgsync.errors import BudgetSpent, ImgsyncError, LockHeld, NetworkError, SomeFailed
 from imgsync.stores.archive.archive_file import journal_of, partial_of
 from imgsync.stores.archive.journal import Journal, JournalDocuments
+from imgsync.stores.archive.redo import finish_rewrite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,7 @@ def bundle_to_file(
         LockHeld: another run makes this bundle.
         AllFailed, BudgetSpent, Conflict, NoSpace: see `Preparation.prepare` and `make_file`.
     """
+    finish_rewrite(path)
     with Journal(journal_of(path)) as journal:
         was_fresh = journal.is_fresh
         if options.refresh:

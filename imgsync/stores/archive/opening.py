@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imgsync.errors import InvalidArchive
-from imgsync.events import Report, ignore
+from imgsync.events import Noted, Report, ignore
 from imgsync.stores.archive.archive import Archive
 from imgsync.stores.archive.compressed import open_tar_file
 from imgsync.stores.archive.docker_save import DockerArchive
+from imgsync.stores.archive.redo import finish_rewrite
 from imgsync.stores.archive.tar_file import TarFile
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ def open_archive(path: Path, *, report: Report = ignore) -> Archive | DockerArch
         InvalidArchive: see `archive_of`.
         NotFound, AccessDenied, StoreError, NoSpace, ContentError: it cannot be read.
     """
+    if finish_rewrite(path):
+        report(Noted(f"{path}: finished a change of names that was broken off"))
     return archive_of(open_tar_file(path, report=report))
 
 
