@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from imgsync.cli.options import OutputOptions
+from imgsync.cli.options import ContainerdOptions, OutputOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,11 +21,13 @@ class Context:
 
     Attributes:
         output: how the run tells what it does.
+        containerd_options: which containerd a ``containerd:`` name is of.
         after_interrupt: what to tell a user who interrupts it.
     """
 
     def __init__(self) -> None:
         self.output = OutputOptions()
+        self.containerd_options = ContainerdOptions()
         self.after_interrupt = GOES_ON
         self._values: Mapping[str, Any] = {}
         self._reporter: Reporter | None = None

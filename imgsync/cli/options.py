@@ -6,6 +6,7 @@ The others are decorators, and each gives its command one frozen value:
     @mapping_options      mapping: imgsync.model.mapping.Mapping
     @selection_options    selection: imgsync.model.selection.Selection
     @platform_option      choice: imgsync.model.platform.PlatformChoice
+    @containerd_options   nothing; they are for ``containerd:`` sources and destinations
     @format_option        as_json: bool
 
 Every help text needs this module, and none needs what the options turn into: the model is
@@ -241,6 +242,50 @@ def platform_option(command: Callable[..., R]) -> Callable[..., R]:
             help="Only these platforms, linux/amd64,linux/arm64; !windows leaves one out, host is "
             "this machine's, all is the default.",
         ),
+    )
+
+
+# --- containerd -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerdOptions:
+    """Which containerd, and which of its namespaces; empty texts are found out."""
+
+    namespace: str = "k8s.io"
+    address: str = ""
+    ctr: str = ""
+
+
+def containerd_options(command: Callable[..., R]) -> Callable[..., R]:
+    """``-n``, ``--address`` and ``--ctr``; the Context gets them, for ``containerd:NAME``."""
+
+    @wraps(command)
+    def with_containerd(*args: Any, namespace: str, address: str, ctr: str, **rest: Any) -> R:
+        from imgsync.cli.context import Context  # noqa: PLC0415 - it imports this module
+
+        context = click.get_current_context().ensure_object(Context)
+        context.containerd_options = ContainerdOptions(namespace, address, ctr)
+        return command(*args, **rest)
+
+    return _add(
+        with_containerd,
+        click.option(
+            "-n",
+            "--namespace",
+            envvar=["IMGSYNC_NAMESPACE", "CONTAINERD_NAMESPACE"],
+            default="k8s.io",
+            show_default=True,
+            help="The namespace in containerd; kubelet sees k8s.io only.",
+        ),
+        click.option(
+            "--address",
+            default="",
+            metavar="SOCKET",
+            help="containerd's socket; else CONTAINERD_ADDRESS, /etc/crictl.yaml, and where "
+            "containerd, k3s, rke2, k0s and microk8s have it.",
+        ),
+        click.option("--ctr", default="", metavar="COMMAND", help="How ctr is called, 'k3s ctr'."),
     )
 
 

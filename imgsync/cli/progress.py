@@ -274,7 +274,7 @@ def text_of(event: Event, *, debug: bool = False) -> str | None:
             if not event.n_objects and not there:
                 return None
             return f"to move: {event.n_objects} objects, {human_size(event.n_bytes)}{there}"
-        case Named():
+        case Named() if debug:
             moved = f", was {event.before}" if event.before else ""
             return f"{event.name}: {event.descriptor.digest}{moved}"
         case Retried():
