@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Self
+from types import MappingProxyType
+from typing import Any, Final, Self
 
 from imgsync.errors import ContentError, InvalidDigest, InvalidManifest
 from imgsync.model.digest import Digest
 from imgsync.model.media_types import Kind, kind_of
 from imgsync.model.platform import Platform
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 MAX_SIZE_BYTES: Final = 2**53
 """Sizes from here on are not exact in every JSON reader (RFC 8259, section 6)."""
+
+
+_NO_ANNOTATIONS: Final[Mapping[str, str]] = MappingProxyType({})
+"""One for all: most descriptors have none, and there may be a hundred thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Descriptor:
     digest: Digest
     size: int
     platform: Platform | None = field(default=None, compare=False)
-    annotations: Mapping[str, str] = field(default_factory=dict, compare=False)
+    annotations: Mapping[str, str] = field(default_factory=lambda: _NO_ANNOTATIONS, compare=False)
     urls: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
@@ -115,7 +118,7 @@ class Descriptor:
             raise ContentError(msg, hint="one of the manifests that name it is wrong")
 
 
-def _texts(value: object) -> dict[str, str]:
-    if not isinstance(value, dict):
-        return {}
+def _texts(value: object) -> Mapping[str, str]:
+    if not isinstance(value, dict) or not value:
+        return _NO_ANNOTATIONS
     return {key: text for key, text in value.items() if isinstance(text, str)}

@@ -31,6 +31,7 @@ MEDIA_TYPE: Final = "application/vnd.imgsync.lock.v1+json"
 DOCKER_PLATFORM: Final = Platform("linux", "amd64")
 """The platform of ``manifest.json`` where nothing else was asked for."""
 
+_NO_OBJECTS: Final = '\n "objects": {}'
 _KEYS: Final = frozenset({"absent", "extras", "failed", "format", "images", "objects", "options"})
 
 
@@ -79,6 +80,7 @@ class Lock:
     absent: Mapping[Digest, AbsentReason] = field(default_factory=dict)
     docker_platform: Platform = DOCKER_PLATFORM
     failed: tuple[str, ...] = ()
+    _raw: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
     def make(
@@ -160,6 +162,11 @@ class Lock:
 
     def to_bytes(self) -> bytes:
         """The lock's bytes; the same lock gives the same bytes on every host."""
+        if not self._raw:
+            self._raw.append(self._written())
+        return self._raw[0]
+
+    def _written(self) -> bytes:
         value = {
             "format": FORMAT,
             "images": [_root_json(root) for root in sorted(self.images, key=_order)],
@@ -167,7 +174,7 @@ class Lock:
                 {**_root_json(root), "subject": str(root.subject) if root.subject else None}
                 for root in sorted(self.extras, key=_order)
             ],
-            "objects": {str(key): _object_json(item) for key, item in self.objects.items()},
+            "objects": {},
             "absent": {
                 str(reason): sorted(str(key) for key, why in self.absent.items() if why is reason)
                 for reason in set(self.absent.values())
@@ -175,13 +182,27 @@ class Lock:
             "options": {"dockerPlatform": str(self.docker_platform)},
             "failed": sorted(self.failed),
         }
-        text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-        return f"{text}\n".encode()
+        # The objects are nearly all of it: as one JSON value they would take ten times the room.
+        before, _, behind = _dumped(value).partition(_NO_OBJECTS)
+        out = bytearray(before.encode())
+        out += b'\n "objects": {'
+        comma = ""
+        for key in sorted(self.objects, key=str):
+            text = _dumped(_object_json(self.objects[key])).replace("\n", "\n  ")
+            out += f'{comma}\n  "{key}": {text}'.encode()
+            comma = ","
+        out += b"\n }" if self.objects else b"}"
+        out += f"{behind}\n".encode()
+        return bytes(out)
 
     def descriptor(self) -> Descriptor:
         """The descriptor of the lock itself, which is a blob of the bundle."""
         raw = self.to_bytes()
         return Descriptor(MEDIA_TYPE, Digest.of(raw), len(raw))
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def _order(root: Root) -> tuple[str, str]:

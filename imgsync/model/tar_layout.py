@@ -40,16 +40,23 @@ class Member:
 
     Attributes:
         offset: of its header, in bytes from the start of the file.
+        data_offset: of its data.
         data: of the small files that imgsync writes itself (and the lock), else None.
         descriptor: of a blob of the pool, else None.
     """
 
-    name: str
     size: int
     offset: int
     data_offset: int
     data: bytes | None = None
     descriptor: Descriptor | None = None
+
+    file_name: str = ""
+
+    @property
+    def name(self) -> str:
+        """The member's name; that of a blob is not kept, there may be a hundred thousand."""
+        return self.file_name or (blob_path(self.descriptor.digest) if self.descriptor else "")
 
     @property
     def header(self) -> bytes:
@@ -81,7 +88,8 @@ def tar_layout(lock: Lock, roots: Iterable[Root] | None = None) -> TarLayout:
     offset = 0
     for name, size, data, descriptor in _contents(lock, roots, raw, me):
         data_offset = offset + header_bytes(name, size)
-        member = Member(name, size, offset, data_offset, data, descriptor)
+        file_name = "" if descriptor is not None else name
+        member = Member(size, offset, data_offset, data, descriptor, file_name)
         members.append(member)
         if descriptor is not None:
             places[descriptor.digest] = Place(data_offset, size)
