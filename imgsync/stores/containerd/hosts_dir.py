@@ -27,21 +27,21 @@ def hosts_toml(
 ) -> str:
     """One ``hosts.toml`` (containerd, docs/hosts.md) that sends everything to ``server``.
 
-    ``server`` stands at the top, and as the only host: without it, containerd would go on to the
-    real host of the name whenever ours says no.
+    All stands at the top, where it is said of the server itself. With a table for it below
+    ``host``, containerd would ask a second time, without our headers, whenever ours says no, and
+    report that answer. 1.6 wants the table ``host`` all the same.
     """
-    lines = [f"server = {_text(server)}", "", f"[host.{_text(server)}]"]
-    lines.append('  capabilities = ["pull", "resolve", "push"]')
+    lines = [f"server = {_text(server)}", 'capabilities = ["pull", "resolve", "push"]']
     if ca is not None:
-        lines.append(f"  ca = {_text(str(ca))}")
+        lines.append(f"ca = {_text(str(ca))}")
     if client is not None:
-        lines.append(f"  client = [[{_text(str(client[0]))}, {_text(str(client[1]))}]]")
+        lines.append(f"client = [[{_text(str(client[0]))}, {_text(str(client[1]))}]]")
     if skip_verify:
-        lines.append("  skip_verify = true")
+        lines.append("skip_verify = true")
     if headers:
-        lines.append(f"  [host.{_text(server)}.header]")
-        lines += [f"    {_text(name)} = {_text(value)}" for name, value in headers.items()]
-    return "\n".join([*lines, ""])
+        lines.append("[header]")
+        lines += [f"{_text(name)} = {_text(value)}" for name, value in headers.items()]
+    return "\n".join([*lines, "[host]", ""])
 
 
 @contextmanager

@@ -107,6 +107,14 @@ class Containerd:
         hint = f"namespace {', '.join(elsewhere)} has it: -n {elsewhere[0]}" if elsewhere else ""
         raise NotFound(msg, hint=hint)
 
+    def unpack(self, digest: Digest) -> None:
+        """Make file systems of the layers of the node's platform, for containers to start from.
+
+        Raises:
+            ContainerdError: the snapshotter failed; the image is there all the same.
+        """
+        self.ctr.run(self.namespace, "snapshots", "unpack", str(digest))
+
     def _roots(self, records: list[ImageRecord]) -> Iterable[Root]:
         """The size of a root is that of its bytes: ``images ls`` gives that of all its content."""
         digests = sorted({record.digest for record in records})

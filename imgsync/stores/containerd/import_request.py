@@ -1,0 +1,92 @@
+"""What is asked of an import, and what came of it. Frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from imgsync.completeness import Completeness
+    from imgsync.errors import ImgsyncError
+    from imgsync.model.descriptor import Descriptor
+    from imgsync.model.digest import Digest
+    from imgsync.model.platform import Platform
+
+
+class Carrier(StrEnum):
+    """How content gets into containerd."""
+
+    LOOPBACK = "loopback"
+    STREAM = "stream"
+
+
+class OnExistingName(StrEnum):
+    """What to do where a name stands in the namespace with another digest."""
+
+    REPLACE = "replace"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """The options of an import.
+
+    Attributes:
+        node: the platform of the node; an image that comes in part must be whole for it.
+        carrier: None for loopback where that can work, else stream.
+        twins: also make the records ``repository@digest``.
+        pin: let the kubelet's garbage collection leave them alone.
+        unpack: also unpack the node's platform, which is otherwise done at the first start.
+        jobs: how many images are fetched at once.
+    """
+
+    node: Platform
+    carrier: Carrier | None = None
+    twins: bool = True
+    pin: bool = False
+    unpack: bool = False
+    on_existing_name: OnExistingName = OnExistingName.REPLACE
+    jobs: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """One image, and what came of it.
+
+    Attributes:
+        names: its records, those by digest last.
+        status: imported, unchanged or failed.
+        before: what names of it meant before, where that was another digest.
+        state: which platforms are whole in the namespace now.
+        runs_here: whether the node's platform is.
+    """
+
+    names: tuple[str, ...]
+    root: Descriptor
+    status: str
+    before: Mapping[str, Digest]
+    state: Completeness
+    runs_here: bool
+    error: ImgsyncError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """All images, in the order in which they were asked for.
+
+    Attributes:
+        n_moved: how many objects were sent; what containerd had, or adopted from another of its
+            namespaces, was not.
+    """
+
+    imported: tuple[Imported, ...]
+    n_moved: int = 0
+    n_moved_bytes: int = 0
+
+    @property
+    def failures(self) -> list[tuple[str, ImgsyncError]]:
+        """Each failed image with its error."""
+        return [(item.names[0], item.error) for item in self.imported if item.error is not None]

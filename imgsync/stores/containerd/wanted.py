@@ -1,0 +1,216 @@
+"""What an import has to do: for each root what is there, what comes, and what stays away. Pure.
+
+The proof that comes before the first write: of every object of every image it is known whether
+the namespace has it, the source gives it, or nobody does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from imgsync.completeness import Completeness, completeness
+from imgsync.errors import ContentError, ImgsyncError, MissingContent
+from imgsync.model.media_types import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from imgsync.model.bundle import Root
+    from imgsync.model.descriptor import Descriptor
+    from imgsync.model.digest import Digest
+    from imgsync.model.platform import Platform
+    from imgsync.walk import Graph
+
+
+@dataclass(slots=True, eq=False)
+class Wanted:
+    """One image under all the names that it gets.
+
+    Attributes:
+        root: the index or manifest.
+        names: the records to make, ``registry/repository:tag``.
+        twins: the records ``registry/repository@digest`` to make, by which digest-pinned pods
+            find it.
+        closure: all that it is made of, children first, as far as it is known.
+        missing: what of it the namespace lacks.
+        lacking: what of it neither the namespace nor the source has.
+        state: which platforms are whole when everything came that can come.
+        error: why it is not loaded.
+    """
+
+    root: Descriptor
+    names: tuple[str, ...]
+    twins: tuple[str, ...]
+    closure: tuple[Descriptor, ...]
+    missing: frozenset[Digest]
+    lacking: frozenset[Digest]
+    state: Completeness
+    error: ImgsyncError | None = field(default=None)
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return (*self.names, *self.twins)[0]
+
+    @property
+    def carried(self) -> tuple[Descriptor, ...]:
+        """What has to move, children first."""
+        coming = self.missing - self.lacking
+        return tuple(item for item in self.closure if item.digest in coming)
+
+    @property
+    def can_be_fetched(self) -> bool:
+        """Whether containerd fetches all of it, and from us.
+
+        It refuses empty content, and goes to the ``urls`` of a descriptor first, out into the
+        network (Windows base layers).
+        """
+        return not any(item.size == 0 or item.urls for item in self.carried)
+
+    @property
+    def has_all_documents(self) -> bool:
+        """Whether every index and manifest is there, or comes."""
+        return not any(item.is_document and item.digest in self.lacking for item in self.closure)
+
+    def narrow(self, node: Platform, graph: Graph) -> None:
+        """Carry the node's platform alone, if the image cannot be sent as a stream otherwise.
+
+        An import looks at all manifests of an index or at those of its own platform.
+        """
+        own = self.state.for_host(node)
+        if self.has_all_documents or own is None:
+            return
+        kept = {item.digest for item in self.closure if item.kind is Kind.INDEX}
+        kept.add(own.manifest.digest)
+        kept.update(item.digest for item in graph.children(own.manifest.digest))
+        self.lacking |= {item.digest for item in self.closure if item.digest not in kept}
+
+    @property
+    def platforms_to_fetch(self) -> tuple[str, ...] | None:
+        """The platforms whose selection fetches exactly what is whole; None if there is no such.
+
+        containerd takes every manifest that one of them matches (os, architecture, variant), and
+        every one that says no platform. So none of those may lack anything.
+        """
+        keys = {_key(state.manifest.platform) for state in self.state.whole} - {""}
+        selected = {"", *keys}
+        if not keys or self.state.absent_indexes:
+            return None
+        if any(_key(state.manifest.platform) in selected for state in self.state.incomplete):
+            return None
+        return tuple(sorted(keys))
+
+
+def make_wanted(
+    roots: Iterable[Root],
+    graph: Graph,
+    *,
+    present: Collection[Digest],
+    available: Mapping[Digest, int] | None,
+    absent: Collection[Digest],
+    platforms: Mapping[Digest, Platform],
+) -> list[Wanted]:
+    """Look at every root that has a name; roots of the same digest are one image.
+
+    Args:
+        roots: with their final names.
+        graph: everything below them.
+        present: what the namespace has.
+        available: what the source has, with sizes in bytes; None if it cannot say, and then
+            everything is taken to be there.
+        absent: what the source declares to be left out.
+        platforms: of manifests whose index does not say it.
+    """
+    by_digest: dict[Digest, list[Root]] = {}
+    for root in roots:
+        if root.name is not None:
+            by_digest.setdefault(root.descriptor.digest, []).append(root)
+
+    def is_available(item: Descriptor) -> bool:
+        if item.digest in absent or item.digest in graph.problems:
+            return False
+        if item.digest in graph.documents:
+            return True
+        return available is None or available.get(item.digest) == item.size
+
+    found = []
+    for same in by_digest.values():
+        descriptor = same[0].descriptor
+        closure = tuple(graph.closure([descriptor]))
+        missing = frozenset(item.digest for item in closure if item.digest not in present)
+        lacking = frozenset(
+            item.digest for item in closure if item.digest in missing and not is_available(item)
+        )
+        state = completeness(
+            graph,
+            descriptor,
+            lambda item, lacking=lacking: item.digest not in lacking,  # type: ignore[misc]
+            platforms=platforms,
+        )
+        names, twins = names_of(same)
+        found.append(Wanted(descriptor, names, twins, closure, missing, lacking, state))
+    return found
+
+
+def names_of(roots: Sequence[Root]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The records of roots that are one image: by tag, and by digest."""
+    names = dict.fromkeys(
+        str(root.name.with_tag(root.name.tag)) for root in roots if root.name and root.name.tag
+    )
+    twins = dict.fromkeys(
+        str(root.name.at(root.descriptor.digest)) for root in roots if root.name is not None
+    )
+    return tuple(names), tuple(twins)
+
+
+def refusal(
+    wanted: Wanted, graph: Graph, needed: Platform | None, side: str
+) -> ImgsyncError | None:
+    """Why an image must not be loaded, if so; ``needed`` is the platform that must be whole.
+
+    Damage is refused, what was left out is not, as long as the node can run the image.
+    """
+    for item in wanted.closure:
+        problem = graph.problems.get(item.digest) if item.digest in wanted.lacking else None
+        if isinstance(problem, ContentError) and not isinstance(problem, MissingContent):
+            return problem
+    if not wanted.lacking:
+        return None
+    whole = ", ".join(state.label for state in wanted.state.whole) or "none"
+    if wanted.root.digest in wanted.lacking or wanted.state.absent_indexes:
+        msg = f"{wanted.label}: {side} does not have its {wanted.root.short}"
+        return MissingContent(msg, hint="make the archive again")
+    own = wanted.state.for_host(needed) if needed is not None else None
+    if own is not None and own.is_whole:
+        return None
+    what = "is not in it" if own is None else f"lacks {_list(own.absent)}"
+    msg = f"{wanted.label}: {needed} {what}; whole platforms: {whole}"
+    return MissingContent(
+        msg, hint="make the archive again with this platform, or with all: imgsync bundle"
+    )
+
+
+def note(wanted: Wanted) -> str:
+    """One line about what stays away, for an image that is loaded in part; else empty."""
+    if not wanted.lacking:
+        return ""
+    whole = ", ".join(state.label for state in wanted.state.whole)
+    rest = ", ".join(state.label for state in wanted.state.incomplete)
+    return f"{wanted.label}: loaded for {whole}; absent: {rest} (it cannot be pushed whole)"
+
+
+def _key(platform: Platform | None) -> str:
+    """As ``--platform`` takes it; containerd compares nothing else (platforms.Any, 1.6)."""
+    if platform is None:
+        return ""
+    variant = platform.variant
+    if (platform.architecture, variant) in (("arm64", "v8"), ("amd64", "v1")):
+        variant = ""
+    parts = [platform.os, platform.architecture] + ([variant] if variant else [])
+    return "/".join(parts)
+
+
+def _list(items: Sequence[Descriptor]) -> str:
+    more = f" and {len(items) - 2} more" if len(items) > 2 else ""
+    return ", ".join(item.short for item in items[:2]) + more
