@@ -1,0 +1,127 @@
+"""The facts about what a store holds: for a table, and in full for programs. Nothing is proved.
+
+`imgsync.verify` proves; this only reads documents, and asks which content is there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from imgsync.completeness import Completeness, completeness
+from imgsync.documents import reader_of
+from imgsync.inspecting.docker import docker_sight
+from imgsync.inspecting.facts import Facts, ImageFacts, ManifestFacts
+from imgsync.model.image_config import ImageConfig
+from imgsync.model.manifest import Manifest
+from imgsync.stores import Holding, Listing
+from imgsync.stores.archive.archive import Archive
+from imgsync.stores.archive.docker_save import DockerArchive
+from imgsync.stores.image_layout import ImageLayout
+from imgsync.verifying.configs import Configs, image_manifests, platforms_of_configs, read_configs
+from imgsync.walk import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from imgsync.completeness import PlatformState
+    from imgsync.model.bundle import Bundle
+    from imgsync.model.descriptor import Descriptor
+    from imgsync.walk import Graph
+
+
+def inspect(holding: Holding, *, jobs: int = 8) -> Facts:
+    """Read what a store holds.
+
+    Raises:
+        ContentError: its index is damaged.
+        NotFound, NetworkError, …: it cannot be read.
+    """
+    bundle = holding.bundle()
+    read = reader_of(holding, jobs=jobs)
+    graph = walk([root.descriptor for root in bundle.roots], read, absent=bundle.absent)
+    held = holding.sizes() if isinstance(holding, Listing) else None
+
+    def present(descriptor: Descriptor) -> bool:
+        if descriptor.digest in bundle.absent or descriptor.digest in graph.problems:
+            return False
+        return held is None or held.get(descriptor.digest) == descriptor.size
+
+    manifests = list(image_manifests(graph, bundle.roots))
+    configs = read_configs([manifest for _, manifest in manifests], read, present)
+    platforms = platforms_of_configs(manifests, configs)
+    states = [
+        completeness(graph, root.descriptor, present, platforms=platforms) for root in bundle.roots
+    ]
+    there = {
+        item.digest: item.size
+        for item in graph.closure(root.descriptor for root in bundle.roots)
+        if present(item)
+    }
+    users = Counter(
+        item.digest for root in bundle.roots for item in graph.closure([root.descriptor])
+    )
+    images = []
+    for root, state in zip(bundle.roots, states, strict=True):
+        mine = [item.digest for item in graph.closure([root.descriptor]) if item.digest in there]
+        facts = tuple(_manifest_facts(state, graph, configs))
+        images.append(
+            ImageFacts(
+                root,
+                state,
+                facts,
+                _labels(state.whole),
+                _labels(item for item in state.incomplete if item.is_image),
+                len({layer.digest for item in facts if item.is_whole for layer in item.layers}),
+                sum(there[digest] for digest in mine),
+                sum(there[digest] for digest in mine if users[digest] > 1),
+                docker_sight(holding, root, graph, present, platforms),
+            )
+        )
+    reasons = Counter(str(reason) for reason in bundle.absent.values())
+    return Facts(
+        holding.side,
+        form_of(holding, bundle),
+        tuple(images),
+        len(there),
+        sum(there.values()),
+        dict(sorted(reasons.items())),
+    )
+
+
+def form_of(holding: Holding, bundle: Bundle) -> str:
+    """Which kind of store it is, in words."""
+    if isinstance(holding, DockerArchive):
+        return "docker-save archive"
+    if isinstance(holding, ImageLayout):
+        what = "archive" if isinstance(holding, Archive) else "folder"
+        if holding.index().is_ours:
+            return f"imgsync bundle ({'partial, ' if bundle.absent else ''}{what})"
+        return f"OCI layout ({what})"
+    return "images"
+
+
+def _labels(states: Iterable[PlatformState]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(state.label for state in states))
+
+
+def _manifest_facts(state: Completeness, graph: Graph, configs: Configs) -> Iterable[ManifestFacts]:
+    for item in state.states:
+        document = graph.documents.get(item.manifest.digest)
+        manifest = document if isinstance(document, Manifest) else None
+        layers = manifest.layers if manifest is not None else ()
+        parts = {
+            part.digest: part.size for part in (manifest.children if manifest is not None else ())
+        }
+        config = configs.get(manifest.config.digest) if manifest is not None else None
+        known = config if isinstance(config, ImageConfig) else None
+        yield ManifestFacts(
+            item.label,
+            item.manifest,
+            manifest.config if manifest is not None else None,
+            layers,
+            item.manifest.size + sum(parts.values()),
+            item.is_whole,
+            known.created if known is not None else "",
+            dict(known.labels) if known is not None else {},
+        )
