@@ -10,11 +10,11 @@ from imgsync.cli.command import Command
 from imgsync.cli.context import Context
 from imgsync.cli.options import format_option, mapping_options, selection_options
 from imgsync.cli.output import human_size, say, say_json, table
-from imgsync.errors import AllFailed, InvalidReference, SomeFailed
+from imgsync.errors import AllFailed, SomeFailed
 from imgsync.pushing.items import push_items
-from imgsync.pushing.push import PushPlan, PushResult, plan_push, push as run_push
+from imgsync.pushing.push import PushPlan, PushResult, plan_push
+from imgsync.pushing.push import push as run_push
 from imgsync.pushing.request import DIGEST_TAG, OnExistingTag, PushOptions
-from imgsync.pushing.via_ctr import push_via_ctr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,13 +53,6 @@ if TYPE_CHECKING:
     "pushes by digest alone.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
-@click.option(
-    "--via",
-    type=click.Choice(["api", "ctr"]),
-    default="api",
-    show_default=True,
-    help="Over the registry's API, or through `ctr images push` out of a namespace.",
-)
 @format_option
 @click.pass_obj
 def push(
@@ -72,7 +65,6 @@ def push(
     on_existing_tag: str,
     digest_tag: str,
     dry_run: bool,
-    via: str,
     as_json: bool,
 ) -> None:
     """Send images to a registry, only what is missing there.
@@ -142,13 +134,13 @@ def _plan_text(planned: PushPlan) -> str:
         for pushed in planned.pushed
     ]
     plan = planned.plan
-    return "\n".join(
-        [
-            table(("TARGET", "DIGEST", "STATUS", "TAG NOW"), rows),
-            f"to send: {len(plan.steps)} objects, at most {human_size(plan.n_bytes)}; "
-            f"{plan.n_present} objects are there already",
-        ]
+    images = table(("TARGET", "DIGEST", "STATUS", "TAG NOW"), rows)
+    sums = (
+        f"to send: {len(plan.steps)} objects, at most {human_size(plan.n_bytes)}; "
+        f"{plan.n_present} objects are there already"
     )
+    return f"{images}
+{sums}"
 
 
 def _plan_json(planned: PushPlan) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def push_items(
         msg = f"{holding.side} holds no image"
         raise NotFound(msg)
     # Platforms and what content is about need the documents; most pushes need neither.
-    graph, platforms = Graph(), dict[Digest, Platform]()
+    graph = Graph()
+    platforms: dict[Digest, Platform] = {}
     if not selection.is_all:
         read = reader_of(holding, jobs=jobs)
         walk([root.descriptor for root in roots], read, graph=graph)
