@@ -139,8 +139,7 @@ def _plan_text(planned: PushPlan) -> str:
         f"to send: {len(plan.steps)} objects, at most {human_size(plan.n_bytes)}; "
         f"{plan.n_present} objects are there already"
     )
-    return f"{images}
-{sums}"
+    return f"{images}\n{sums}"
 
 
 def _plan_json(planned: PushPlan) -> dict[str, Any]:
