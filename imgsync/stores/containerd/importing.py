@@ -95,6 +95,7 @@ class _Import:
         self._absent = absent
         self._moved: dict[Digest, int] = {}
         self._records = containerd.images.all()
+        self._records_now = self._records
         self._present = containerd.content.digests()
         self._graph = self._completed(graph)
         descriptors = [root.descriptor for root in self._roots]
@@ -134,7 +135,7 @@ class _Import:
         self._forget_half()
         for wanted in moving:
             if wanted.error is None:
-                self._finish(wanted)
+                self._finish(wanted, is_new=wanted not in unchanged)
         return self._result(unchanged)
 
     # Before.
@@ -173,10 +174,9 @@ class _Import:
         }
 
     def _is_there(self, wanted: Wanted) -> bool:
-        names = (*wanted.names, *(wanted.twins if self._keeps_twins(wanted) else ()))
         return not wanted.carried and all(
             name in self._records and self._records[name].digest == wanted.root.digest
-            for name in names
+            for name in self._kept_names(wanted)
         )
 
     def _tell_plan(self, moving: Sequence[Wanted]) -> None:
@@ -200,8 +200,14 @@ class _Import:
         else:
             for wanted in self._wanted:
                 wanted.narrow(self._options.node, self._graph)
-        jobs = self._options.jobs
-        return Carrying(self._containerd, self._source, loopback, self._report, jobs)
+        return Carrying(
+            self._containerd,
+            self._source,
+            loopback,
+            self._report,
+            jobs=self._options.jobs,
+            always_fetch=self._options.carrier is Carrier.LOOPBACK,
+        )
 
     # After.
 
@@ -210,7 +216,7 @@ class _Import:
         self._walk(moving)
         self._containerd.content.collect_garbage()
         self._walk(moving)
-        records = self._containerd.images.all()
+        records = self._records_now = self._containerd.images.all()
         for wanted in moving:
             for name in (*wanted.names, *wanted.twins):
                 is_right = name in records and records[name].digest == wanted.root.digest
@@ -241,12 +247,14 @@ class _Import:
             self._containerd.content.collect_garbage()
             self._present = self._containerd.content.digests()
 
-    def _finish(self, wanted: Wanted) -> None:
+    def _finish(self, wanted: Wanted, *, is_new: bool) -> None:
         """What an image gets beside content and names; failing here is told, and no more."""
         images = self._containerd.images
         if self._options.pin:
-            for name in (*wanted.names, *wanted.twins):
-                images.label(name, PINNED)
+            for name in self._kept_names(wanted):
+                record = self._records_now.get(name)
+                if record is None or not PINNED.items() <= record.labels.items():
+                    images.label(name, PINNED)
         unwanted = [name for name in wanted.twins if self._may_lack(wanted, name)]
         if unwanted:
             images.remove(*unwanted)
@@ -261,7 +269,7 @@ class _Import:
             how = "sent" if item.digest in self._moved else "adopted"
             self._report(Copied(item, self._containerd.side, how))
         before = self._others(wanted)
-        for name in wanted.names:
+        for name in wanted.names if is_new else ():
             self._report(Named(name, wanted.root, str(before.get(name, ""))))
 
     def _result(self, unchanged: Sequence[Wanted]) -> ImportResult:
@@ -280,7 +288,7 @@ class _Import:
                 self._report(Failed(wanted.label, wanted.error))
             imported.append(
                 Imported(
-                    (*wanted.names, *(wanted.twins if self._keeps_twins(wanted) else ())),
+                    self._kept_names(wanted),
                     wanted.root,
                     status,
                     self._others(wanted),
@@ -290,6 +298,9 @@ class _Import:
                 )
             )
         return ImportResult(tuple(imported), len(self._moved), sum(self._moved.values()))
+
+    def _kept_names(self, wanted: Wanted) -> tuple[str, ...]:
+        return (*wanted.names, *(wanted.twins if self._keeps_twins(wanted) else ()))
 
     def _keeps_twins(self, wanted: Wanted) -> bool:
         return self._options.twins or not wanted.names

@@ -60,6 +60,11 @@ class Wanted:
         return tuple(item for item in self.closure if item.digest in coming)
 
     @property
+    def carried_bytes(self) -> int:
+        """How much that is."""
+        return sum(item.size for item in self.carried)
+
+    @property
     def can_be_fetched(self) -> bool:
         """Whether containerd fetches all of it, and from us.
 
