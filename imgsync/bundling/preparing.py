@@ -149,7 +149,12 @@ class Preparation:
         except ImgsyncError as error:
             self._fail(request, error)
             return None
-        absent = dict(request.absent)
+        absent = {
+            item.digest: AbsentReason.RECEIVER
+            for item in self._graph.closure([root.descriptor])
+            if item.digest in self._options.have and not item.is_document
+        }
+        absent.update(request.absent)
         absent.update(dict.fromkeys(left_out, AbsentReason.PLATFORM))
         if root.name is not None and not self._graph.is_runnable(root.descriptor):
             # Plain ctr would try to run what has a name in index.json (docs/format.md).

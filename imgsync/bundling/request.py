@@ -54,6 +54,7 @@ class BundleOptions:
         strict_tags: a tag that no longer means the digest that was asked for is an error.
         skip_missing_platforms: go on where an image lacks a platform that was named.
         keep_going: leave out what cannot be resolved or read, and say so in the lock.
+        have: what the receiver has already; those blobs are left out, manifests never are.
         failed_before: what an earlier bundle left out, of which this one is made again.
     """
 
@@ -63,4 +64,5 @@ class BundleOptions:
     strict_tags: bool = False
     skip_missing_platforms: bool = False
     keep_going: bool = False
+    have: frozenset[Digest] = frozenset()
     failed_before: tuple[str, ...] = ()

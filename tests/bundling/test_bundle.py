@@ -11,12 +11,14 @@ from imgsync.bundling.bundle import Bundled, bundle_to_file, bundle_to_stream
 from imgsync.bundling.request import BundleOptions, Request
 from imgsync.errors import AllFailed, Conflict, LockHeld, NotFound, Unreachable
 from imgsync.events import Event, Noted, ignore
+from imgsync.model.bundle import AbsentReason
 from imgsync.model.digest import Digest
+from imgsync.model.lock import Lock
 from imgsync.model.platform import Platform, PlatformChoice
 from imgsync.model.reference import Reference
 from imgsync.stores.archive.journal import Journal
 from tests.bundling.stores import Breaking, Counting, memory_of, requests_of
-from tests.images import Images, random_images
+from tests.images import INDEX_TYPES, MANIFEST_TYPES, Images, random_images
 
 AMD64 = Platform("linux", "amd64")
 
@@ -275,3 +277,28 @@ def test_two_runs_at_once_are_told_apart(tmp_path: Path, fixture_images: Images)
         pytest.raises(LockHeld, match="another run"),
     ):
         bundle(requests_of(memory_of(fixture_images), fixture_images.names), tmp_path / "site.tar")
+
+
+def test_a_delta_leaves_out_what_the_receiver_has_and_says_so(tmp_path: Path) -> None:
+    images = random_images(7, n_images=4)
+    names = sorted(images.names)
+    memory = memory_of(images)
+    bundle(requests_of(memory, names[:3]), tmp_path / "old.tar")
+    there = frozenset(Digest.parse(text) for text in images.digests(*names[:3]))
+    delta = tmp_path / "delta.tar"
+    bundle(requests_of(memory, names), delta, have=there)
+    lock = Lock.parse((tmp_path / "delta.tar.lock.json").read_bytes())
+    found = {f"sha256:{key[-64:]}" for key in members(delta) if key.startswith("blobs/")}
+    absent = {str(digest) for digest in lock.absent}
+    assert set(lock.absent.values()) == {AbsentReason.RECEIVER}
+    assert absent == {d for d in images.digests(*names[:3]) if not is_document(images, d)}
+    assert (found & images.digests(*names)) | absent == images.digests(*names)
+    assert delta.stat().st_size < (tmp_path / "old.tar").stat().st_size
+
+
+def is_document(images: Images, digest: str) -> bool:
+    """Whether the fixture's object is an index or a manifest."""
+    return any(
+        item["digest"] == digest and item["mediaType"] in INDEX_TYPES | MANIFEST_TYPES
+        for item in images.closure(*images.names.values())
+    )
