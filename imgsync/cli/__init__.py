@@ -180,6 +180,7 @@ def _print_traceback(error: BaseException) -> None:
 
 
 @click.group(
+    "imgsync",
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`imgsync COMMAND --help` has an example of each. Every option can also be set in the "

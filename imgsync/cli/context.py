@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from imgsync.cli.options import ContainerdOptions, OutputOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from imgsync.cli.progress import Reporter
     from imgsync.events import Event
+    from imgsync.model.image_source import ImageSource
+    from imgsync.stores import Holding
+    from imgsync.stores.registry.registries import Registries
 
 GOES_ON = "the same command again goes on where it stopped"
 
@@ -20,6 +24,7 @@ class Context:
     """One run of one command; click hands it over as ``obj``.
 
     Attributes:
+        values: those of the options that all commands have.
         output: how the run tells what it does.
         containerd_options: which containerd a ``containerd:`` name is of.
         after_interrupt: what to tell a user who interrupts it.
@@ -29,13 +34,15 @@ class Context:
         self.output = OutputOptions()
         self.containerd_options = ContainerdOptions()
         self.after_interrupt = GOES_ON
-        self._values: Mapping[str, Any] = {}
+        self._hosts: tuple[str, ...] = ()
+        self._registries: Registries | None = None
+        self.values: Mapping[str, Any] = {}
         self._reporter: Reporter | None = None
         self._stack = ExitStack()
 
     def use(self, values: Mapping[str, Any]) -> None:
         """Take the values of the options that all commands have."""
-        self._values = values
+        self.values = values
         self.output = OutputOptions(values["progress"], values["quiet"], values["debug"])
 
     @property
@@ -51,12 +58,12 @@ class Context:
     @property
     def jobs(self) -> int:
         """How much is done at once."""
-        return int(self._values["jobs"])
+        return int(self.values["jobs"])
 
     @property
     def retries(self) -> int:
         """How often something is tried again."""
-        return int(self._values["retries"])
+        return int(self.values["retries"])
 
     def report(self, event: Event) -> None:
         """Tell an event to the user; this is the ``report`` of every long operation."""
@@ -66,6 +73,43 @@ class Context:
             self._reporter = reporter_of(self.output)
             self._stack.callback(self._reporter.close)
         self._reporter(event)
+
+    def speak_to(self, hosts: Iterable[str]) -> None:
+        """Say which registries the command will use, before the first is opened.
+
+        Credentials that were given without a host are for the private one among them.
+        """
+        self._hosts = tuple(hosts)
+
+    def registries(self) -> Registries:
+        """All registries, with the connections, credentials and mirrors that were asked for."""
+        if self._registries is None:
+            from imgsync.cli.connection import connection_options  # noqa: PLC0415 - not for --help
+            from imgsync.stores.registry.registries import Registries  # noqa: PLC0415 - likewise
+
+            options = connection_options(self.values, self._hosts, os.environ)
+            self._registries = Registries(options, report=self.report)
+            self._stack.callback(self._registries.close)
+        return self._registries
+
+    def containerd(self, source: ImageSource | None = None) -> Holding:
+        """``containerd:NAME``, or the whole namespace."""
+        raise NotImplementedError
+
+    def open_source(self, target: str | ImageSource) -> Holding:
+        """Whatever a user names as a source of images; see `imgsync.stores.open`."""
+        from imgsync.model.image_source import Transport  # noqa: PLC0415 - not for --help
+        from imgsync.stores.open import open_source, read_target  # noqa: PLC0415 - likewise
+
+        source = read_target(target) if isinstance(target, str) else target
+        if source.transport is Transport.REGISTRY and source.reference and not self._hosts:
+            self.speak_to([source.reference.registry])
+        return open_source(
+            source,
+            repository=lambda reference: self.registries().repository(reference),
+            containerd=self.containerd,
+            report=self.report,
+        )
 
     def close(self) -> None:
         """Clear bars, and close what was opened."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from imgsync.errors import InvalidInput
-from imgsync.model.map_rule import is_host
 
 STDIN: Final = "-"
 
@@ -23,13 +22,3 @@ def read_input(path: str, *, what: str) -> bytes:
     except OSError as error:
         msg = f"{what} {path}: {error.strerror or error}"
         raise InvalidInput(msg) from error
-
-
-def split_host(text: str) -> tuple[str, str]:
-    """``HOST=VALUE`` as both, ``VALUE`` with an empty host.
-
-    What stands before the equals sign counts as a host only if docker would take it for one, so
-    that a path or a user's name may have an equals sign.
-    """
-    host, equals, value = text.partition("=")
-    return (host, value) if equals and "/" not in host and is_host(host) else ("", text)

@@ -84,6 +84,12 @@ CONNECTION: Final = (
         help="Connection settings in the form of containerd's certs.d.",
     ),
     click.Option(
+        ["--trusted-host"],
+        multiple=True,
+        metavar="HOST",
+        help="Let registries send us to this host too, for tokens and storage; repeatable.",
+    ),
+    click.Option(
         ["--mirror"],
         multiple=True,
         metavar="HOST=URL",
@@ -108,6 +114,9 @@ CONNECTION: Final = (
     ),
 )
 
+NOT_FROM_ENVIRONMENT: Final = frozenset({"username", "password_stdin", "password_file"})
+"""`imgsync.stores.registry.credentials` reads IMGSYNC_USERNAME and its password itself."""
+
 OUTPUT: Final = (
     click.Option(
         ["--progress"],
@@ -129,7 +138,7 @@ def copies_of(
     copies: list[click.Parameter] = []
     for option in options:
         fresh = copy(option)
-        fresh.allow_from_autoenv = from_environment
+        fresh.allow_from_autoenv = from_environment and fresh.name not in NOT_FROM_ENVIRONMENT
         copies.append(fresh)
     return copies
 
