@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import threading
-import time
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from imgsync.cli.output import human_size, human_time, printable, tell
@@ -48,7 +48,7 @@ class Reporter:
         self.done = 0
         self.n_objects = 0
         self.n_done = 0
-        self.begun = time.monotonic()
+        self.begun = monotonic()
         self._lock = threading.RLock()
 
     def __call__(self, event: Event) -> None:
@@ -58,7 +58,7 @@ class Reporter:
                 case Planned():
                     self.total, self.n_objects = event.n_bytes, event.n_objects
                     self.done = self.n_done = 0
-                    self.begun = time.monotonic()
+                    self.begun = monotonic()
                 case Advanced():
                     self.done += event.n_bytes
                 case Copied():
@@ -79,7 +79,7 @@ class Reporter:
     @property
     def rate(self) -> float:
         """Bytes a second since the plan stood."""
-        return self.done / max(time.monotonic() - self.begun, 1e-6)
+        return self.done / max(monotonic() - self.begun, 1e-6)
 
 
 class Silent(Reporter):
@@ -100,20 +100,19 @@ class Plain(Reporter):
 
     def __init__(self, *, debug: bool = False) -> None:
         super().__init__(debug=debug)
-        self._told = time.monotonic()
+        self._told = monotonic()
 
     def show(self, event: Event) -> None:
         """One line, or none."""
-        now = time.monotonic()
-        if isinstance(event, (Advanced, Copied)):
-            if now - self._told >= PLAIN_EVERY_S:
-                self._told = now
-                tell(self._how_far())
-            return
+        now = monotonic()
         text = text_of(event, debug=self.debug)
         if text is not None:
-            self._told = now
             tell(text)
+        elif isinstance(event, (Advanced, Copied)) and now - self._told >= PLAIN_EVERY_S:
+            text = self._how_far()
+            tell(text)
+        if text is not None:
+            self._told = now
 
     def _how_far(self) -> str:
         share = f"{100 * self.done // self.total} %, " if self.total else ""
@@ -136,7 +135,7 @@ class Json(Reporter):
     def show(self, event: Event) -> None:
         """Print it, unless it is one of very many."""
         if isinstance(event, Advanced):
-            now = time.monotonic()
+            now = monotonic()
             if now - self._told < JSON_EVERY_S and self.done < self.total:
                 return
             self._told = now
@@ -173,7 +172,7 @@ class Bar(Reporter):
             case Planned():
                 self._begin(event)
             case Started():
-                begun = time.monotonic()
+                begun = monotonic()
                 self._under_way[event.descriptor.digest] = (begun, event.offset)
             case Advanced():
                 self._advance(event)
@@ -210,7 +209,7 @@ class Bar(Reporter):
             else:
                 self._bar.update(event.n_bytes)
         digest = event.descriptor.digest
-        begun, passed = self._under_way.get(digest, (time.monotonic(), 0))
+        begun, passed = self._under_way.get(digest, (monotonic(), 0))
         passed = max(0, passed + event.n_bytes)
         self._under_way[digest] = (begun, passed)
         line = self._lines.get(digest)
@@ -219,7 +218,7 @@ class Bar(Reporter):
             line.refresh() if event.n_bytes < 0 else line.update(0)
         elif (
             self._bar is not None
-            and time.monotonic() - begun > LINE_AFTER_S
+            and monotonic() - begun > LINE_AFTER_S
             and len(self._lines) < MAX_LINES
             and passed < event.descriptor.size
         ):
