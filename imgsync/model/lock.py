@@ -62,6 +62,21 @@ class LockObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Volume:
+    """Which volume of a set this is.
+
+    Attributes:
+        number: from 1.
+        of: how many there are.
+        size: the most bytes that a volume was to have; the set is a function of it.
+    """
+
+    number: int
+    of: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
     """The content of a bundle's lock.
 
@@ -72,6 +87,7 @@ class Lock:
         absent: those of them that are not in the bundle's file.
         docker_platform: the platform of ``manifest.json``.
         failed: names that were asked for and left out.
+        volume: of a bundle on several media, which of them this is.
     """
 
     images: tuple[Root, ...]
@@ -80,6 +96,7 @@ class Lock:
     absent: Mapping[Digest, AbsentReason] = field(default_factory=dict)
     docker_platform: Platform = DOCKER_PLATFORM
     failed: tuple[str, ...] = ()
+    volume: Volume | None = None
     _raw: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
@@ -179,7 +196,7 @@ class Lock:
                 str(reason): sorted(str(key) for key, why in self.absent.items() if why is reason)
                 for reason in set(self.absent.values())
             },
-            "options": {"dockerPlatform": str(self.docker_platform)},
+            "options": self._options(),
             "failed": sorted(self.failed),
         }
         # The objects are nearly all of it: as one JSON value they would take ten times the room.
@@ -194,6 +211,16 @@ class Lock:
         out += b"\n }" if self.objects else b"}"
         out += f"{behind}\n".encode()
         return bytes(out)
+
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"dockerPlatform": str(self.docker_platform)}
+        if self.volume is not None:
+            options["volume"] = {
+                "number": self.volume.number,
+                "of": self.volume.of,
+                "size": self.volume.size,
+            }
+        return options
 
     def descriptor(self) -> Descriptor:
         """The descriptor of the lock itself, which is a blob of the bundle."""
@@ -281,7 +308,7 @@ class _Reader(Fields):
             raise self.error(msg, hint=hint)
         self.keys(value, _KEYS, "the lock")
         options = self.mapping(value["options"], "options")
-        self.keys(options, {"dockerPlatform"}, "options")
+        self.keys(options, {"dockerPlatform"}, "options", optional={"volume"})
         return Lock(
             tuple(self._images(value["images"])),
             tuple(self._extras(value["extras"])),
@@ -292,7 +319,18 @@ class _Reader(Fields):
             self._absent(self.mapping(value["absent"], "absent")),
             Platform.parse(self.text(options["dockerPlatform"], "dockerPlatform")),
             tuple(self.text(name, "failed") for name in self.list(value["failed"], "failed")),
+            self._volume(options["volume"]) if "volume" in options else None,
         )
+
+    def _volume(self, value: object) -> Volume:
+        fields = self.mapping(value, "volume")
+        self.keys(fields, {"number", "of", "size"}, "volume")
+        volume = Volume(
+            *(self.size(fields[key], f"volume, {key}") for key in ("number", "of", "size"))
+        )
+        if not 1 <= volume.number <= volume.of or volume.size < 1:
+            self.refuse(f"volume {volume.number} of {volume.of} of {volume.size} bytes cannot be")
+        return volume
 
     def _images(self, value: object) -> Iterator[Root]:
         names: set[Reference] = set()
