@@ -77,7 +77,12 @@ class Verification:
         """Of a bundle that declares content absent, the platforms that each image has whole."""
         if not any(image.is_partial for image in self.images):
             return ()
-        sets = [image.platforms for image in self.images if image.completeness.states]
+        runnable = [
+            image
+            for image in self.images
+            if any(state.is_image for state in image.completeness.states)
+        ]
+        sets = [image.platforms for image in runnable]
         common = [name for name in sets[0] if all(name in other for other in sets)] if sets else []
         return tuple(common)
 
