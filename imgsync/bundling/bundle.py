@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from imgsync.bundling.making import Made, make_file, make_store, make_stream
 from imgsync.bundling.preparing import Preparation, Prepared
 from imgsync.errors import BudgetSpent, ImgsyncError, LockHeld, NetworkError, SomeFailed
+from imgsync.events import Noted
+from imgsync.model.volumes import VolumePlan, split
 from imgsync.stores.archive.archive_file import journal_of, partial_of
 from imgsync.stores.archive.journal import Journal, JournalDocuments
 from imgsync.stores.archive.redo import finish_rewrite
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     from imgsync.bundling.request import BundleOptions, Request
     from imgsync.events import Report
+    from imgsync.model.lock import Volume
     from imgsync.model.platform import Platform
     from imgsync.stores import Destination
 
@@ -58,6 +62,60 @@ def bundle_to_file(
                 partial_of(path).unlink(missing_ok=True)
                 journal.remove()
             raise
+
+
+def bundle_to_volumes(
+    requests: Sequence[Request],
+    path: Path,
+    size: int,
+    docker_platform: Platform,
+    options: BundleOptions,
+    report: Report,
+) -> list[tuple[Path, VolumePlan, Bundled]]:
+    """Make the bundle as volumes of at most ``size`` bytes beside ``path``.
+
+    Each is made like a bundle of its own and can be carried away when it is finished. One journal
+    holds what was resolved and read for all of them.
+
+    Raises:
+        InvalidInput: a volume cannot hold the manifests.
+        As `bundle_to_file`.
+    """
+    with Journal(journal_of(path)) as journal:
+        if options.refresh:
+            journal.forget()
+        documents = JournalDocuments(journal)
+        prepared = Preparation(options, documents, report, journal).prepare(
+            requests, docker_platform
+        )
+        plans = split(prepared.lock, size)
+        files = [volume_path(path, plan.volume) for plan in plans]
+        others = sorted({*volumes_beside(path), *files})
+        made = []
+        for file, plan in zip(files, plans, strict=True):
+            part = replace(prepared, lock=plan.lock)
+            if plan.is_oversized:
+                report(Noted(f"{file}: holds one blob that is larger than a volume", "warning"))
+            with Journal(journal_of(file)) as progress:
+                result = make_file(
+                    part, file, progress, options, report, roots=plan.roots, others=others
+                )
+            made.append((file, plan, Bundled(part, result)))
+        journal.remove()
+        return made
+
+
+def volume_path(path: Path, volume: Volume) -> Path:
+    """``site.tar`` as ``site.02of12.tar``: they sort in their order."""
+    width = len(str(volume.of))
+    number = f"{volume.number:0{width}}of{volume.of}"
+    return path.with_name(f"{path.stem}.{number}{path.suffix}")
+
+
+def volumes_beside(path: Path) -> list[Path]:
+    """The volumes of this bundle that are there, of whatever set."""
+    pattern = re.compile(rf"{re.escape(path.stem)}\.\d+of\d+{re.escape(path.suffix)}")
+    return [file for file in path.parent.iterdir() if pattern.fullmatch(file.name)]
 
 
 def bundle_to_stream(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from imgsync.bundling.preparing import Prepared
     from imgsync.bundling.request import BundleOptions
+    from imgsync.model.bundle import Root
     from imgsync.model.digest import Digest
     from imgsync.stores import Destination, Source
     from imgsync.stores.archive.journal import Journal
@@ -39,15 +40,25 @@ class Made:
 
 
 def make_file(
-    prepared: Prepared, path: Path, journal: Journal, options: BundleOptions, report: Report
+    prepared: Prepared,
+    path: Path,
+    journal: Journal,
+    options: BundleOptions,
+    report: Report,
+    *,
+    roots: Sequence[Root] | None = None,
+    others: Sequence[Path] = (),
 ) -> Made:
     """Make the bundle at ``path``, or go on with it, or see that it is there.
+
+    ``roots`` are those that ``index.json`` names, where they are not all of the lock's (a
+    volume); ``others`` are further bundles that may have some of the content.
 
     Raises:
         NoSpace: the file system cannot hold it; nothing was fetched.
         AllFailed: blobs that no source gives; the partial stays, and the images are named.
     """
-    layout = tar_layout(prepared.lock)
+    layout = tar_layout(prepared.lock, roots)
     if is_unchanged(path, layout):
         journal.remove()
         partial_of(path).unlink(missing_ok=True)
@@ -63,9 +74,10 @@ def make_file(
         also: list[tuple[Source, Collection[Digest]]] = []
         leftovers = [stack.enter_context(item) for item in leftovers_of(path)]
         also.extend((item, item.digests) for item in leftovers)
-        previous = previous_of(path)
-        if previous is not None:
-            also.append((stack.enter_context(previous), previous.digests))
+        for earlier in (path, *others):
+            previous = previous_of(earlier)
+            if previous is not None:
+                also.append((stack.enter_context(previous), previous.digests))
         file = stack.enter_context(ArchiveFile(path, layout, journal, report=report))
         outcome = _fill(prepared, file, also, options, report)
         file.finish()

@@ -87,6 +87,21 @@ def volume_of(lock: Lock, digest: Digest) -> int | None:
     return None
 
 
+def named_roots(lock: Lock) -> tuple[Root, ...]:
+    """The roots that ``index.json`` of this bundle or volume names, as it was made.
+
+    Raises:
+        InvalidInput: no volume like this one comes of its set.
+    """
+    if lock.volume is None:
+        return lock.roots
+    plans = split(whole_lock(lock), lock.volume.size)
+    if lock.volume.of != len(plans) or plans[lock.volume.number - 1].lock != lock:
+        msg = f"no volume {lock.volume.number} of {lock.volume.of} comes of this set like this one"
+        raise InvalidInput(msg)
+    return plans[lock.volume.number - 1].roots
+
+
 def _plan(
     lock: Lock, blobs: set[Digest], content: set[Digest], volume: Volume, room: int
 ) -> VolumePlan:

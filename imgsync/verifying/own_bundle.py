@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from imgsync.errors import InvalidInput
 from imgsync.model.bundle_files import index_file
 from imgsync.model.descriptor import Descriptor
 from imgsync.model.tar_header import END_OF_ARCHIVE, padding
 from imgsync.model.tar_layout import tar_layout
+from imgsync.model.volumes import named_roots
 from imgsync.stores.archive.archive import Archive
 from imgsync.verifying.findings import Finding, Level
 
