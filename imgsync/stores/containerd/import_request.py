@@ -35,7 +35,9 @@ class ImportOptions:
     """The options of an import.
 
     Attributes:
-        node: the platform of the node; an image that comes in part must be whole for it.
+        node: the platform of the node, for the verdict *runs here*.
+        required: the platform that must be whole of an image that comes in part; None for the
+            node's.
         carrier: None for loopback where that can work, else stream.
         twins: also make the records ``repository@digest``.
         pin: let the kubelet's garbage collection leave them alone.
@@ -44,6 +46,7 @@ class ImportOptions:
     """
 
     node: Platform
+    required: Platform | None = None
     carrier: Carrier | None = None
     twins: bool = True
     pin: bool = False

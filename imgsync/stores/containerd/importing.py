@@ -112,8 +112,9 @@ class _Import:
 
     def run(self) -> ImportResult:
         self._check_names()
+        required = self._options.required or self._options.node
         for wanted in self._wanted:
-            wanted.error = refusal(wanted, self._graph, self._options.node, self._source.side)
+            wanted.error = refusal(wanted, self._graph, required, self._source.side)
             if wanted.error is None and (line := note(wanted)):
                 self._report(Noted(line, "warning"))
         moving = [wanted for wanted in self._wanted if wanted.error is None]
@@ -199,7 +200,7 @@ class _Import:
             )
         else:
             for wanted in self._wanted:
-                wanted.narrow(self._options.node, self._graph)
+                wanted.narrow(self._options.required or self._options.node, self._graph)
         return Carrying(
             self._containerd,
             self._source,

@@ -18,6 +18,7 @@ from imgsync.model.reference import Reference
 from imgsync.stores import Resolved
 from imgsync.stores.containerd.content import Content, ContentStream, read_content
 from imgsync.stores.containerd.images import Images
+from imgsync.stores.selected import Selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,6 +88,18 @@ class Containerd:
         record = self.record(reference)
         raw = read_content(self.content, record.digest, self.side, MAX_DOCUMENT_BYTES)
         return Resolved(Descriptor(record.media_type, record.digest, len(raw)), raw)
+
+    def image(self, reference: Reference) -> Selected:
+        """One image as a Holding.
+
+        Raises:
+            NotFound: see `resolve`.
+        """
+        descriptor = self.resolve(reference).descriptor
+        return Selected(
+            self,
+            [Root(reference.with_tag(reference.tag) if reference.tag else reference, descriptor)],
+        )
 
     def record(self, reference: Reference) -> ImageRecord:
         """The image record that a name means: verbatim, else one that docker would read so.
