@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from imgsync.walk import Graph
 
 _ARM_VARIANTS: Final = ("v8", "v7", "v6", "v5")
+_AMD_VARIANTS: Final = ("v4", "v3", "v2", "v1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,16 +166,18 @@ def _manifests_and_lost(graph: Graph, root: Descriptor) -> Iterator[Descriptor]:
 
 def _runs_on(host: Platform) -> Iterator[Platform]:
     """What a node of this platform can run, best first."""
-    yield host
     match host.architecture:
         case "arm64":
+            yield Platform(host.os, "arm64", host.variant, host.os_version)
             yield from (Platform(host.os, "arm", variant) for variant in _ARM_VARIANTS)
         case "arm":
             own = host.variant or "v7"
-            older = _ARM_VARIANTS[_ARM_VARIANTS.index(own) :] if own in _ARM_VARIANTS else ()
+            older = _ARM_VARIANTS[_ARM_VARIANTS.index(own) :] if own in _ARM_VARIANTS else (own,)
             yield from (Platform(host.os, "arm", variant) for variant in older)
         case "amd64":
-            yield Platform(host.os, "amd64", "v1")
+            own = host.variant or "v1"
+            older = _AMD_VARIANTS[_AMD_VARIANTS.index(own) :] if own in _AMD_VARIANTS else (own,)
+            yield from (Platform(host.os, "amd64", item, host.os_version) for item in older)
             yield Platform(host.os, "386")
         case _:
-            pass
+            yield host

@@ -9,13 +9,11 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgsync.errors import NotFound, StoreError
 from imgsync.events import Noted, Report, ignore
-from imgsync.stores.archive.disk import turn_os_errors
+from imgsync.stores.archive.compressed import anonymous_file
 from imgsync.stores.archive.opening import archive_of
 from imgsync.stores.files import OpenFile
 
@@ -41,10 +39,8 @@ def save_from_daemon(
         StoreError: there is no such command, or it failed; its last words are told.
     """
     side = f"docker-daemon:{name}"
-    folder = Path(os.environ.get("TMPDIR") or "/var/tmp")  # noqa: S108 - the file has no name
+    temporary, folder = anonymous_file()
     report(Noted(f"{docker} save {name}, to a temporary file in {folder}"))
-    with turn_os_errors(folder):
-        temporary = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - kept by dup
     with temporary:
         # The two dashes keep a name from being read as an option.
         command = [*shlex.split(docker), "save", "--", name]

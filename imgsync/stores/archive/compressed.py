@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from imgsync.content import CHUNK_BYTES
 from imgsync.decompression import Decompressed, compression_by_magic
 from imgsync.errors import InvalidArchive, NoSpace
 from imgsync.events import Noted, Report, ignore
 from imgsync.model.tar_header import BLOCK_BYTES
-from imgsync.stores.archive.disk import turn_os_errors
+from imgsync.stores.archive.disk import of_os_error, turn_os_errors
 from imgsync.stores.archive.tar_index import is_tar_header
 from imgsync.stores.files import OpenFile, Section
 from imgsync.stores.layout_folder import write_all
@@ -39,28 +39,31 @@ def open_tar_file(path: Path, *, report: Report = ignore) -> OpenFile:
     compression = compression_by_magic(file.read_at(0, 6))
     if not compression:
         return file
-    folder = temporary_folder(path)
+    temporary, folder = anonymous_file(path.parent)
     report(Noted(f"{path} is compressed ({compression}): decompressing it once, to {folder}"))
-    with turn_os_errors(folder):
-        temporary = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - kept by dup
     with temporary:
         stream = Decompressed(Section(file, 0, file.size), compression, str(path))
         _copy(stream, temporary.fileno(), folder, path)
         return OpenFile(os.dup(temporary.fileno()), str(path))
 
 
-def temporary_folder(path: Path) -> Path:
-    """Where the decompressed tar goes: ``TMPDIR``, else beside the file, else ``/var/tmp``.
+def anonymous_file(*near: Path) -> tuple[IO[bytes], Path]:
+    """A new file without a name, and the folder whose room it takes.
 
-    ``/tmp`` comes last: it is often in memory.
+    That is ``TMPDIR``, else one of ``near``, else ``/var/tmp``; ``/tmp`` comes last, because it is
+    often in memory.
+
+    Raises:
+        NoSpace, AccessDenied, NotFound: none of them can be written to.
     """
     chosen = os.environ.get("TMPDIR")
-    if chosen:
-        return Path(chosen)
-    for folder in (path.parent, Path("/var/tmp")):  # noqa: S108 - the file has no name there
-        if os.access(folder, os.W_OK):
-            return folder
-    return Path(tempfile.gettempdir())
+    folders = [Path(chosen)] if chosen else [*near, Path("/var/tmp"), Path("/tmp")]  # noqa: S108
+    for folder in folders:
+        try:
+            return tempfile.TemporaryFile(dir=folder, buffering=0), folder
+        except OSError as error:
+            last = of_os_error(error, folder)
+    raise last
 
 
 def _copy(stream: Decompressed, fd: int, folder: Path, path: Path) -> None:
