@@ -55,7 +55,8 @@ def test_precedence_is_that_of_semver_org() -> None:
     order += "1.0.0-rc.1 1.0.0 2.0.0 2.1.0 2.1.1"
     versions = [_version(text) for text in order.split()]
     assert all(low < high for low, high in pairwise(versions))
-    assert sorted(versions[::-1]) == versions
+    backwards = versions[::-1]
+    assert sorted(backwards) == versions
 
 
 def test_build_metadata_does_not_count() -> None:
