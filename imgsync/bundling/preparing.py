@@ -58,9 +58,9 @@ class Prepared:
     failures: tuple[tuple[str, ImgsyncError], ...]
 
     @property
-    def is_partial(self) -> bool:
-        """Whether the bundle declares content absent."""
-        return bool(self.lock.absent)
+    def has_left_out_platforms(self) -> bool:
+        """Whether content is absent because its platform was not chosen."""
+        return AbsentReason.PLATFORM in self.lock.absent.values()
 
 
 class Preparation:

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from imgsync.bundling.bundle import (
-    Bundled,
-    bundle_to_file,
-    bundle_to_store,
-    bundle_to_stream,
-    prepare_only,
-)
-from imgsync.bundling.request import BundleOptions, Request
+from imgsync.bundling.bundle import prepare_only
+from imgsync.bundling.request import BundleOptions
 from imgsync.bundling.wishing import requests_of
+from imgsync.cli.bundle_output import LAYOUT, make, tell, write_sha256
 from imgsync.cli.bundle_plan import plan_json, plan_text
 from imgsync.cli.command import Command
 from imgsync.cli.context import Context
 from imgsync.cli.inputs import STDIN, read_input
 from imgsync.cli.options import format_option, mapping_options, platform_option
-from imgsync.cli.output import human_size, say, say_json
-from imgsync.content import CHUNK_BYTES
+from imgsync.cli.output import say, say_json
+from imgsync.cli.sizes import SIZE
 from imgsync.errors import Conflict, InvalidInput, SomeFailed
-from imgsync.events import Noted
 from imgsync.model.image_list import ImageList, parse_list, parse_wish
+from imgsync.model.inventory import read_have
 from imgsync.model.lock import DOCKER_PLATFORM
 from imgsync.model.platform import Platform
-from imgsync.stores.archive.disk import turn_os_errors
-from imgsync.stores.layout import Layout
 
 if TYPE_CHECKING:
+    from imgsync.model.digest import Digest
     from imgsync.model.mapping import Mapping
     from imgsync.model.platform import PlatformChoice
 
@@ -81,6 +73,20 @@ if TYPE_CHECKING:
 @click.option(
     "--strict-tags", is_flag=True, help="NAME:TAG@DIGEST fails where the tag means another digest."
 )
+@click.option(
+    "--have",
+    "have",
+    multiple=True,
+    metavar="FILE",
+    help="Leave out what the receiver has: an inventory of it, or the lock of an earlier bundle; "
+    "repeatable.",
+)
+@click.option(
+    "--volume-size",
+    metavar="SIZE",
+    type=SIZE,
+    help="Cut the bundle into volumes of at most this size (4G, 700M), each a bundle by itself.",
+)
 @click.option("--sha256sum", is_flag=True, help="Write FILE.sha256 too, for sha256sum -c.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and fetch no blob.")
 @format_option
@@ -98,6 +104,8 @@ def bundle(
     keep_going: bool,
     refresh: bool,
     strict_tags: bool,
+    have: tuple[str, ...],
+    volume_size: int | None,
     sha256sum: bool,
     dry_run: bool,
     as_json: bool,
@@ -123,6 +131,7 @@ def bundle(
         strict_tags=strict_tags,
         skip_missing_platforms=platform_missing == "skip",
         keep_going=keep_going,
+        have=_have(have),
         failed_before=tuple(
             name for part in lists_read if part.lock is not None for name in part.lock.failed
         ),
@@ -135,16 +144,17 @@ def bundle(
         else:
             say(plan_text(prepared))
         return
-    if sha256sum and (output == STDIN or output.startswith("oci:")):
+    if sha256sum and (output == STDIN or output.startswith(LAYOUT)):
         msg = "--sha256sum needs a file as the output"
         raise InvalidInput(msg)
-    bundled = _make(requests, output, platform, options, context)
+    outputs = make(requests, output, platform, options, context, volume_size=volume_size)
     if sha256sum:
-        _write_sha256(Path(output))
-    _tell(bundled, output, context, as_json=as_json)
-    failures = bundled.prepared.failures
+        for made in outputs:
+            write_sha256(Path(made.path))
+    tell(outputs, context, as_json=as_json)
+    failures = outputs[0].bundled.prepared.failures if outputs else ()
     if failures:
-        n_wanted = len(failures) + len(bundled.prepared.chosen)
+        n_wanted = len(failures) + len(outputs[0].bundled.prepared.chosen)
         msg = f"{len(failures)} of {n_wanted} images were left out"
         raise SomeFailed(msg, failures, hint="the lock names them; run it again later")
 
@@ -164,73 +174,8 @@ def _docker_platform(text: str | None, lists: list[ImageList]) -> Platform:
     return locked.pop() if locked else DOCKER_PLATFORM
 
 
-def _make(
-    requests: list[Request],
-    output: str,
-    platform: Platform,
-    options: BundleOptions,
-    context: Context,
-) -> Bundled:
-    if output == STDIN:
-        out = sys.stdout.buffer
-        if out.isatty():
-            msg = "standard output is a terminal; a bundle is no text"
-            raise InvalidInput(msg, hint="-o FILE, or a pipe behind it")
-        context.after_interrupt = "a stream cannot be continued; write to a file with -o FILE"
-        return bundle_to_stream(requests, out, platform, options, context.report)
-    if output.startswith("oci:"):
-        layout = Layout(Path(output.removeprefix("oci:")), create=True)
-        return bundle_to_store(requests, layout, platform, options, context.report)
-    path = Path(output)
-    if path.is_dir():
-        msg = f"{output} is a folder"
-        raise InvalidInput(msg, hint=f"-o {output.rstrip('/')}/site.tar, or -o oci:{output}")
-    if not path.parent.is_dir():
-        msg = f"{path.parent} is no folder"
-        raise InvalidInput(msg, hint=f"make it first: mkdir -p {path.parent}")
-    return bundle_to_file(requests, path, platform, options, context.report)
-
-
-def _tell(bundled: Bundled, output: str, context: Context, *, as_json: bool) -> None:
-    prepared, made = bundled.prepared, bundled.made
-    if prepared.is_partial:
-        context.report(
-            Noted(
-                "the bundle holds chosen platforms only; digests stay, and pushing it to a "
-                "registry needs --rewrite-index"
-            )
-        )
-    if output == STDIN:
-        return
-    images = [
-        {"name": item.root.label, "digest": str(item.root.descriptor.digest)}
-        for item in sorted(prepared.chosen, key=lambda item: item.root.label)
-    ]
-    if as_json:
-        value: dict[str, Any] = {
-            "file": output,
-            "size": made.size,
-            "unchanged": made.unchanged,
-            "images": images,
-            "failed": [label for label, _ in prepared.failures],
-            "fetched_objects": made.outcome.n_sent,
-            "fetched_bytes": made.outcome.n_sent_bytes,
-        }
-        say_json(value)
-        return
-    for image in images:
-        say(f"{image['name']} {image['digest']}")
-    state = "unchanged" if made.unchanged else "made"
-    noun = "image" if len(images) == 1 else "images"
-    say(f"{output}: {state}, {len(images)} {noun}, {human_size(made.size)} ({made.size} bytes)")
-
-
-def _write_sha256(path: Path) -> None:
-    hasher = hashlib.sha256()
-    target = path.with_name(f"{path.name}.sha256")
-    fresh = path.with_name(f"{path.name}.sha256.partial")
-    with turn_os_errors(target), path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            hasher.update(chunk)
-        fresh.write_text(f"{hasher.hexdigest()}  {path.name}\n")
-        fresh.replace(target)
+def _have(paths: tuple[str, ...]) -> frozenset[Digest]:
+    found: set[Digest] = set()
+    for path in paths:
+        found |= read_have(read_input(path, what="--have"), path)
+    return frozenset(found)
