@@ -141,7 +141,8 @@ def _check_named(context: Context, gathered: Gathered, side: str) -> None:
 def _tell(result: ImportResult) -> None:
     for image in result.imported:
         if image.error is None:
-            for name in image.names:
+            # Those by digest say nothing that is not on the line anyway.
+            for name in [name for name in image.names if "@" not in name] or image.names:
                 say(f"{name} {image.root.digest} {image.status}, {_verdict(image)}")
     say(f"sent {result.n_moved} objects, {human_size(result.n_moved_bytes)}")
 

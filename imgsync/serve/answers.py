@@ -34,12 +34,14 @@ class Answer:
     """A status, headers, and a body: bytes, or content that is sent from the store.
 
     Attributes:
+        about: the document that ``body`` is, if it is one.
         content: what is sent instead of ``body``; the server adds length and range.
     """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    about: Descriptor | None = None
     content: Descriptor | None = None
 
 
@@ -64,7 +66,7 @@ def answer_to(asked: Asked, catalog: Catalog) -> Answer:
         case ManifestOf(name, tag, digest):
             descriptor, raw = catalog.manifest(name, tag, digest)
             headers = {"Content-Type": descriptor.media_type, **_digest_headers(descriptor)}
-            return Answer(200, headers, raw)
+            return Answer(200, headers, raw, about=descriptor)
         case BlobOf(name, digest):
             descriptor = catalog.blob(name, digest)
             headers = {

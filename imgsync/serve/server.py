@@ -230,15 +230,17 @@ class _Connection(BaseHTTPRequestHandler):
         def on_bytes(n_bytes: int) -> None:
             nonlocal sent
             sent += n_bytes
-            if answer.content is not None:
-                owner.report(Advanced(answer.content, n_bytes))
+            about = answer.content or answer.about
+            if about is not None:
+                owner.report(Advanced(about, n_bytes))
 
         owner = self.server.owner
         try:
             if self.command == "HEAD" or answer.content is None:
                 body = b"" if self.command == "HEAD" else answer.body
                 self.connection.sendall(head + body)
-                sent = len(body)
+                if body:
+                    on_bytes(len(body))
             else:
                 self.connection.sendall(head)
                 owner.sender.send(self.connection, answer.content, *self._part, on_bytes)
