@@ -6,11 +6,13 @@ command that makes a bundle of it under the new names.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from imgsync.errors import Conflict, InvalidInput, NotFound
 from imgsync.model.bundle_files import ANNOTATION_CONTAINERD_NAME, ANNOTATION_REF_NAME, index_file
+from imgsync.model.digest import Digest
 from imgsync.model.selection import spellings
 from imgsync.model.strict_json import canonical, parse_object
 from imgsync.stores.archive.archive import Archive
@@ -19,13 +21,17 @@ from imgsync.stores.layout import Layout
 from imgsync.stores.layout_folder import LayoutFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from imgsync.model.bundle import Root
+    from imgsync.model.lock import Lock
     from imgsync.model.mapping import Mapping
     from imgsync.model.reference import Reference
     from imgsync.stores import Holding
+
+_COSIGN_TAG = re.compile(r":(sha256)-([0-9a-f]{64})(?:\.[a-z]+)?")
+"""Tags by which signatures, and referrers where a registry has no list of them, are found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,18 @@ def find_labelled(roots: Sequence[Root], label: str, side: str) -> tuple[Root, .
     return found
 
 
+def documents_below(lock: Lock, root: Digest) -> set[Digest]:
+    """A root and every document below it, any of which a signature may be about."""
+    found: set[Digest] = set()
+    stack = [root]
+    while stack:
+        digest = stack.pop()
+        if digest not in found and digest in lock.objects:
+            found.add(digest)
+            stack.extend(lock.objects[digest].children or ())
+    return found
+
+
 def plan_renaming(roots: Sequence[Root], chosen: Sequence[Root], mapping: Mapping) -> Renaming:
     """What ``mapping`` makes of the chosen roots; the others keep their names.
 
@@ -80,8 +98,16 @@ def plan_renaming(roots: Sequence[Root], chosen: Sequence[Root], mapping: Mappin
     return _checked(tuple(roots), after)
 
 
-def plan_name(roots: Sequence[Root], chosen: Sequence[Root], name: Reference) -> Renaming:
-    """Give the one chosen image this name; what is about it follows into the repository.
+def plan_name(
+    roots: Sequence[Root],
+    chosen: Sequence[Root],
+    name: Reference,
+    documents_of: Callable[[Digest], Collection[Digest]],
+) -> Renaming:
+    """Give the one chosen image this name.
+
+    What is about it (signatures, SBOMs) follows into the repository, unless another image of the
+    old one still needs it there.
 
     Raises:
         InvalidInput: several images were chosen.
@@ -93,8 +119,17 @@ def plan_name(roots: Sequence[Root], chosen: Sequence[Root], name: Reference) ->
         msg = f"one name, and {has}"
         raise InvalidInput(msg, hint="choose one with --image, or rename them all with --to")
     image = images[0] if images else roots[0]
+    documents = set(documents_of(image.descriptor.digest))
+    staying = {
+        digest
+        for root in roots
+        if root is not image and root.name is not None and image.name is not None
+        if root.name.name == image.name.name
+        for digest in documents_of(root.descriptor.digest)
+    }
+    about = documents - staying
     after = tuple(
-        root.named(name) if root is image else _beside(root, image, name) for root in roots
+        root.named(name) if root is image else _beside(root, image, name, about) for root in roots
     )
     return _checked(tuple(roots), after)
 
@@ -169,13 +204,15 @@ def _checked(before: tuple[Root, ...], after: tuple[Root, ...]) -> Renaming:
     return Renaming(before, after, tuple(result.values()))
 
 
-def _beside(root: Root, image: Root, name: Reference) -> Root:
-    """A signature or the like follows the image that it is about into its repository."""
-    if root.name is not None or root.subject != image.descriptor.digest or image.name is None:
+def _beside(root: Root, image: Root, name: Reference, about: Collection[Digest]) -> Root:
+    if root.name is not None or image.name is None:
         return root
     end = root.extra.removeprefix(image.name.name)
-    is_beside = end != root.extra and end[:1] in {":", "@"}
-    return replace(root, extra=f"{name.name}{end}") if is_beside else root
+    if end == root.extra or end[:1] not in {":", "@"}:
+        return root
+    tag = _COSIGN_TAG.fullmatch(end)
+    subject = Digest(tag[1], tag[2]) if tag is not None else root.subject
+    return replace(root, extra=f"{name.name}{end}") if subject in about else root
 
 
 def _foreign_index(layout: Layout, renaming: Renaming) -> bytes:

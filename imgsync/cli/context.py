@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from imgsync.events import Event
     from imgsync.model.image_source import ImageSource
     from imgsync.stores import Holding
+    from imgsync.stores.containerd.namespace import Containerd
     from imgsync.stores.registry.registries import Registries
 
 GOES_ON = "the same command again goes on where it stopped"
@@ -36,6 +37,7 @@ class Context:
         self.after_interrupt = GOES_ON
         self._hosts: tuple[str, ...] = ()
         self._registries: Registries | None = None
+        self._containerd: Containerd | None = None
         self.values: Mapping[str, Any] = {}
         self._reporter: Reporter | None = None
         self._stack = ExitStack()
@@ -92,9 +94,27 @@ class Context:
             self._stack.callback(self._registries.close)
         return self._registries
 
-    def containerd(self, source: ImageSource | None = None) -> Holding:
+    def containerd(self) -> Containerd:
+        """The namespace that ``-n``, ``--address`` and ``--ctr`` say."""
+        if self._containerd is None:
+            from imgsync.stores.containerd.socket import open_containerd  # noqa: PLC0415 - not for --help
+
+            asked = self.containerd_options
+            self._containerd = open_containerd(
+                asked.namespace, address=asked.address, command=asked.ctr, environment=os.environ
+            )
+        return self._containerd
+
+    def _in_containerd(self, source: ImageSource) -> Holding:
         """``containerd:NAME``, or the whole namespace."""
-        raise NotImplementedError
+        from imgsync.model.bundle import Root  # noqa: PLC0415 - not for --help
+        from imgsync.stores.selected import Selected  # noqa: PLC0415 - likewise
+
+        containerd = self.containerd()
+        if source.reference is None:
+            return containerd
+        descriptor = containerd.resolve(source.reference).descriptor
+        return Selected(containerd, [Root(source.reference, descriptor)])
 
     def open_source(self, target: str | ImageSource) -> Holding:
         """Whatever a user names as a source of images; see `imgsync.stores.open`."""
@@ -107,7 +127,7 @@ class Context:
         return open_source(
             source,
             repository=lambda reference: self.registries().repository(reference),
-            containerd=self.containerd,
+            containerd=self._in_containerd,
             report=self.report,
         )
 
