@@ -37,7 +37,6 @@ class Context:
         self.after_interrupt = GOES_ON
         self._hosts: tuple[str, ...] = ()
         self._registries: Registries | None = None
-        self._containerd: Containerd | None = None
         self.values: Mapping[str, Any] = {}
         self._reporter: Reporter | None = None
         self._stack = ExitStack()
@@ -96,29 +95,14 @@ class Context:
 
     def containerd(self) -> Containerd:
         """The namespace that ``-n``, ``--address`` and ``--ctr`` say."""
-        if self._containerd is None:
-            from imgsync.stores.containerd.socket import open_containerd  # noqa: PLC0415 - not for --help
+        from imgsync.cli.containerd import containerd_of  # noqa: PLC0415 - not for --help
 
-            asked = self.containerd_options
-            self._containerd = open_containerd(
-                asked.namespace, address=asked.address, command=asked.ctr, environment=os.environ
-            )
-        return self._containerd
-
-    def _in_containerd(self, source: ImageSource) -> Holding:
-        """``containerd:NAME``, or the whole namespace."""
-        from imgsync.model.bundle import Root  # noqa: PLC0415 - not for --help
-        from imgsync.stores.selected import Selected  # noqa: PLC0415 - likewise
-
-        containerd = self.containerd()
-        if source.reference is None:
-            return containerd
-        descriptor = containerd.resolve(source.reference).descriptor
-        return Selected(containerd, [Root(source.reference, descriptor)])
+        return containerd_of(self.containerd_options)
 
     def open_source(self, target: str | ImageSource) -> Holding:
         """Whatever a user names as a source of images; see `imgsync.stores.open`."""
-        from imgsync.model.image_source import Transport  # noqa: PLC0415 - not for --help
+        from imgsync.cli.containerd import images_of  # noqa: PLC0415 - not for --help
+        from imgsync.model.image_source import Transport  # noqa: PLC0415 - likewise
         from imgsync.stores.open import open_source, read_target  # noqa: PLC0415 - likewise
 
         source = read_target(target) if isinstance(target, str) else target
@@ -127,7 +111,7 @@ class Context:
         return open_source(
             source,
             repository=lambda reference: self.registries().repository(reference),
-            containerd=self._in_containerd,
+            containerd=lambda asked: images_of(self.containerd_options, asked.reference),
             report=self.report,
         )
 
