@@ -32,7 +32,8 @@ class PlatformState:
     Attributes:
         platform: what it is for, or None where nothing says it.
         manifest: its descriptor, as the innermost index has it.
-        absent: what is not there of the manifest itself, its config and its layers.
+        content: the manifest itself, its config and its layers, as far as they are known.
+        absent: what of this is not there.
         is_left_out: whether nothing of its own is there but, at most, the manifest: it was not
             brought, as opposed to damaged on the way.
         is_image: whether a runtime could run it; False for attestations and artifacts, and where
@@ -41,6 +42,7 @@ class PlatformState:
 
     platform: Platform | None
     manifest: Descriptor
+    content: tuple[Descriptor, ...]
     absent: tuple[Descriptor, ...]
     is_left_out: bool
     is_image: bool
@@ -136,15 +138,17 @@ def completeness(
             absent_indexes.append(descriptor)
         elif not isinstance(document, Manifest):
             is_image = platform is not None and not is_unknown
-            absent: tuple[Descriptor, ...] = (descriptor,)
-            states.append(PlatformState(platform, descriptor, absent, True, is_image))
+            content: tuple[Descriptor, ...] = (descriptor,)
+            states.append(PlatformState(platform, descriptor, content, content, True, is_image))
         else:
-            children = {item.digest: item for item in document.children}.values()
-            absent = tuple(item for item in (descriptor, *children) if not present(item))
-            own = [item for item in children if users[item.digest] == 1]
+            content = (descriptor, *{item.digest: item for item in document.children}.values())
+            absent = tuple(item for item in content if not present(item))
+            own = [item for item in content[1:] if users[item.digest] == 1]
             is_left_out = bool(absent) and all(item in absent for item in own)
             is_image = document.is_image and not is_unknown
-            states.append(PlatformState(platform, descriptor, absent, is_left_out, is_image))
+            states.append(
+                PlatformState(platform, descriptor, content, absent, is_left_out, is_image)
+            )
     return Completeness(root, tuple(states), tuple(absent_indexes))
 
 

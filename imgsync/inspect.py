@@ -14,7 +14,7 @@ from imgsync.inspecting.docker import docker_sight
 from imgsync.inspecting.facts import Facts, ImageFacts, ManifestFacts
 from imgsync.model.image_config import ImageConfig
 from imgsync.model.manifest import Manifest
-from imgsync.stores import Holding, Listing
+from imgsync.presence import held_by, is_containerd
 from imgsync.stores.archive.archive import Archive
 from imgsync.stores.archive.docker_save import DockerArchive
 from imgsync.stores.image_layout import ImageLayout
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from imgsync.completeness import PlatformState
     from imgsync.model.bundle import Bundle
     from imgsync.model.descriptor import Descriptor
+    from imgsync.stores import Holding
     from imgsync.walk import Graph
 
 
@@ -40,12 +41,12 @@ def inspect(holding: Holding, *, jobs: int = 8) -> Facts:
     bundle = holding.bundle()
     read = reader_of(holding, jobs=jobs)
     graph = walk([root.descriptor for root in bundle.roots], read, absent=bundle.absent)
-    held = holding.sizes() if isinstance(holding, Listing) else None
+    held = held_by(holding)
 
     def present(descriptor: Descriptor) -> bool:
         if descriptor.digest in bundle.absent or descriptor.digest in graph.problems:
             return False
-        return held is None or held.get(descriptor.digest) == descriptor.size
+        return held is None or descriptor.digest in held
 
     manifests = list(image_manifests(graph, bundle.roots))
     configs = read_configs([manifest for _, manifest in manifests], read, present)
@@ -98,7 +99,7 @@ def form_of(holding: Holding, bundle: Bundle) -> str:
         if holding.index().is_ours:
             return f"imgsync bundle ({'partial, ' if bundle.absent else ''}{what})"
         return f"OCI layout ({what})"
-    return "images"
+    return "containerd namespace" if is_containerd(holding) else "images"
 
 
 def _labels(states: Iterable[PlatformState]) -> tuple[str, ...]:

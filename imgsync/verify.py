@@ -19,6 +19,7 @@ from imgsync.model.bundle import Bundle
 from imgsync.model.descriptor import Descriptor
 from imgsync.model.platform import PlatformChoice
 from imgsync.platforms import absent_of
+from imgsync.presence import held_by
 from imgsync.stores import Holding, Listing
 from imgsync.stores.archive.archive import Archive
 from imgsync.stores.archive.docker_save import DockerArchive
@@ -103,7 +104,7 @@ class _Run:
         roots = self._bundle.roots
         self._graph = walk([root.descriptor for root in roots], self._read, absent=self._absent)
         self._users = Users(self._graph, roots)
-        self._held = holding.sizes() if isinstance(holding, Listing) else None
+        self._held = held_by(holding)
         self._lost: set[Digest] = set()
         self._prover = Prover(holding, report, jobs)
         self._n_objects = 0
@@ -172,11 +173,11 @@ class _Run:
             for digest, item in wanted.items()
             if digest not in done and self._should_be_there(item)
         ]
-        if self._held is not None and self._choice.is_all:
+        if isinstance(self._holding, Listing) and self._choice.is_all:
             known = {*self._graph.descriptors, *done}
             blobs += [
                 Descriptor("", digest, size)
-                for digest, size in self._held.items()
+                for digest, size in self._holding.sizes().items()
                 if digest not in known
             ]
         self._report(Planned(len(blobs), sum(item.size for item in blobs), 0, 0))
@@ -210,9 +211,9 @@ class _Run:
                 continue
             descriptor = self._graph.descriptors.get(digest)
             if descriptor is None:
-                size = (self._held or {}).get(digest, 0)
-                descriptor = Descriptor("", digest, size)
-            yield self._users.of_error(descriptor, error, self._holding.side)
+                yield self._users.finding(digest, error.message)
+            else:
+                yield self._users.of_error(descriptor, error, self._holding.side)
         if isinstance(self._holding, DockerArchive):
             for descriptor, stream in self._holding.copies():
                 wrong = self._prover.prove_stream(descriptor, stream)
@@ -265,7 +266,7 @@ class _Run:
             ImageVerdict(
                 root,
                 state,
-                sum(1 for item in errors if root.label in item.images),
+                tuple(item for item in errors if root.label in item.images),
                 any(item.digest in self._absent for item in self._graph.closure([root.descriptor])),
             )
             for root, state in zip(self._bundle.roots, states, strict=True)

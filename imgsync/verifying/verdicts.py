@@ -10,6 +10,7 @@ from imgsync.verifying.findings import Finding, Level
 if TYPE_CHECKING:
     from imgsync.completeness import Completeness
     from imgsync.model.bundle import Root
+    from imgsync.model.platform import Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +19,37 @@ class ImageVerdict:
 
     Attributes:
         completeness: its platforms, of those that were asked for.
-        n_errors: how many errors are about it.
+        errors: those that are about it.
         is_partial: whether something of it is declared absent.
     """
 
     root: Root
     completeness: Completeness
-    n_errors: int
+    errors: tuple[Finding, ...]
     is_partial: bool
 
     @property
     def is_ok(self) -> bool:
         """Whether all that should be there is there, and right."""
-        return self.n_errors == 0
+        return not self.errors
 
     @property
     def platforms(self) -> tuple[str, ...]:
         """The platforms that are whole."""
         return tuple(dict.fromkeys(state.label for state in self.completeness.whole))
+
+    def runs_on(self, host: Platform) -> bool:
+        """Whether a node of this platform has all that it needs to run it, and all of it right.
+
+        What is no image at all has nothing that could fail to run.
+        """
+        state = self.completeness.for_host(host)
+        if state is None:
+            return not self.completeness.absent_indexes and not any(
+                state.is_image for state in self.completeness.states
+            )
+        wrong = {finding.digest for finding in self.errors}
+        return state.is_whole and not any(item.digest in wrong for item in state.content)
 
     def to_json(self) -> dict[str, Any]:
         """For ``--format json``."""
