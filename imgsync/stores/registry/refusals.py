@@ -1,0 +1,123 @@
+"""From an answer that is no success to one of our errors, in an operator's words. Pure.
+
+Statuses decide, not codes: Harbor says NOT_FOUND where the specification has MANIFEST_UNKNOWN,
+and HEAD has no body at all. The rows for Harbor are those of its source (src/lib/http/error.go).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from imgsync.errors import (
+    AccessDenied,
+    ChildrenUnknown,
+    ImgsyncError,
+    NotFound,
+    RateLimited,
+    Refused,
+    RegistryUnavailable,
+)
+from imgsync.stores.registry.envelope import Envelope
+
+CHILDREN_CODES: Final = ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN")
+
+_WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+_HINTS: Final = (
+    (r"will exceed the configured upper limit", "raise the project's quota, or free space in it"),
+    (r"read.only mode", "the registry is in maintenance; push again when it is over"),
+    (r"proxy project", "a proxy-cache project cannot be pushed to; choose another project"),
+    (r"configured as immutable", "push under another tag, or change the project's tag rules"),
+    (r"in GC, mark it as non existing", "a garbage collection is running; push again in some time"),
+    (r"not signed by", "the project only hands out signed images"),
+    (r"vulnerab", "the project's policy blocks images with vulnerabilities"),
+    (r"project \S+ not found", "create the project in Harbor first"),
+    (r"invalid repository name", "Harbor needs PROJECT/NAME"),
+    (r"HTTP request to an HTTPS server", "the registry speaks https: leave --plain-http away"),
+)
+"""What the words of registries mean for whoever reads them."""
+
+_NOT_SUPPORTED: Final = (
+    r"manifest invalid|MANIFEST_INVALID|unsupported|UNSUPPORTED|media ?type|mediatype"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that is no success.
+
+    Attributes:
+        side: the registry and repository, as messages call it.
+        what: what was asked for, such as ``manifest sha256:... (527 bytes)``.
+        who: the credentials that were sent, or an empty text.
+        retry_after_s: what the server asks for, in seconds.
+    """
+
+    side: str
+    what: str
+    method: str
+    status: int
+    envelope: Envelope
+    who: str = ""
+    retry_after_s: float | None = None
+
+    def error(self) -> ImgsyncError:
+        """The error that tells it."""
+        words = self.envelope.words
+        says = f"{self.status} {words}" if words else str(self.status)
+        message = f"{self.side}: {self.what}: the registry answers {says}"
+        hint = self._hint()
+        writes = self.method in _WRITES
+        match self.status:
+            case 401 | 403 if self._is_missing_project:
+                return NotFound(message, hint=hint)
+            case 403 if hint and writes:
+                return Refused(message, hint=hint)
+            case 401 | 403:
+                return AccessDenied(f"{message} ({self._as})", hint=hint or self._access_hint())
+            case 404:
+                return NotFound(f"{self.side}: {self.what} is not there{self._aside}", hint=hint)
+            case 429:
+                return RateLimited(message, hint=hint, reset_s=self.retry_after_s)
+            case 408 | 499 | 500 | 502 | 503 | 504 | 522:
+                return RegistryUnavailable(message, hint=hint or "run the same command again")
+            case 400 if writes and self.envelope.has(*CHILDREN_CODES):
+                return ChildrenUnknown(message, hint=hint)
+            case status if 400 <= status < 500:
+                return Refused(message, hint=hint or self._refused_hint())
+        return RegistryUnavailable(message, hint=hint)
+
+    @property
+    def _is_missing_project(self) -> bool:
+        return bool(re.search(r"project \S+ not found", self.envelope.text))
+
+    @property
+    def _as(self) -> str:
+        return f"as {self.who}" if self.who else "without credentials"
+
+    @property
+    def _aside(self) -> str:
+        return f" ({self.envelope.words})" if self.envelope.words else ""
+
+    def _hint(self) -> str:
+        for pattern, hint in _HINTS:
+            if re.search(pattern, self.envelope.text, re.IGNORECASE):
+                return hint
+        return ""
+
+    def _access_hint(self) -> str:
+        host = self.side.partition("/")[0]
+        if not self.who:
+            return f"imgsync login {host}, or check the name: it may not exist"
+        return "check user, password and rights; the repository may also not exist"
+
+    def _refused_hint(self) -> str:
+        if self.status == 405:
+            return "the registry may be read-only"
+        if self.status == 413:
+            return "a limit of the registry, or of a proxy in front of it"
+        if self.status in {400, 415} and re.search(_NOT_SUPPORTED, self.envelope.words):
+            return "the registry does not take this media type"
+        return ""
