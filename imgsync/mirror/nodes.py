@@ -58,7 +58,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Scalar:
+class TextNode:
     """A text; ``is_plain`` if it stood without quotes, so that it may mean a number or nothing."""
 
     place: Place
@@ -74,7 +74,7 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class ListNode:
     """A list."""
 
     place: Place
@@ -83,35 +83,35 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class MapNode:
     """Keys, which are texts, and their values, in their order."""
 
     place: Place
-    entries: tuple[tuple[Scalar, Node], ...]
+    entries: tuple[tuple[TextNode, Node], ...]
     size: int = 1
 
     def get(self, key: str) -> Node | None:
         """The value of a key, or None."""
         return next((value for name, value in self.entries if name.text == key), None)
 
-    def key(self, key: str) -> Scalar:
+    def key(self, key: str) -> TextNode:
         """The key itself, for its place."""
         return next(name for name, _ in self.entries if name.text == key)
 
 
-Node = Scalar | Sequence | Mapping
+Node = TextNode | ListNode | MapNode
 
 
 def kind_of(node: Node) -> str:
     """What messages call it."""
     match node:
-        case Mapping():
+        case MapNode():
             return "a mapping"
-        case Sequence():
+        case ListNode():
             return "a list"
-        case Scalar() if node.is_null:
+        case TextNode() if node.is_null:
             return "nothing"
-        case Scalar():
+        case TextNode():
             return repr(node.text[:80])
 
 
@@ -182,24 +182,24 @@ class _Composer:
             case yaml.SequenceEndEvent():
                 done = stack.pop()
                 return self._keep(
-                    done.start, Sequence(done.place, tuple(done.nodes), _size(done.nodes))
+                    done.start, ListNode(done.place, tuple(done.nodes), _size(done.nodes))
                 )
             case yaml.MappingEndEvent():
                 done = stack.pop()
                 entries = tuple(_entries(done.nodes))
-                return self._keep(done.start, Mapping(done.place, entries, _size(done.nodes)))
+                return self._keep(done.start, MapNode(done.place, entries, _size(done.nodes)))
             case _:
                 pass
         return None
 
-    def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
+    def _scalar(self, event: yaml.ScalarEvent) -> TextNode:
         place = self._place(event)
         asks_env = event.tag == ENV_TAG
         if not asks_env:
             self._check_tag(event.tag, place)
         # `!!str 5` is a text, as "5" is.
         is_plain = event.style is None and not (event.tag or "").endswith(":str")
-        return Scalar(place, event.value, is_plain, asks_env)
+        return TextNode(place, event.value, is_plain, asks_env)
 
     def _alias(self, event: yaml.AliasEvent) -> Node:
         node = self._anchors.get(str(event.anchor))
@@ -235,12 +235,12 @@ def _size(nodes: list[Node]) -> int:
     return 1 + sum(node.size for node in nodes)
 
 
-def _entries(nodes: list[Node]) -> Iterator[tuple[Scalar, Node]]:
+def _entries(nodes: list[Node]) -> Iterator[tuple[TextNode, Node]]:
     """Keys and values, which stand alternately; what ``<<`` brings stands behind what is said."""
-    seen: dict[str, Scalar] = {}
-    merged: list[tuple[Scalar, Node]] = []
+    seen: dict[str, TextNode] = {}
+    merged: list[tuple[TextNode, Node]] = []
     for key, value in zip(nodes[::2], nodes[1::2], strict=True):
-        if not isinstance(key, Scalar):
+        if not isinstance(key, TextNode):
             key.place.refuse(f"{kind_of(key)} cannot be a key")
         if key.is_plain and key.text == _MERGE:
             merged.extend(_merged(value))
@@ -256,8 +256,8 @@ def _entries(nodes: list[Node]) -> Iterator[tuple[Scalar, Node]]:
             yield key, value
 
 
-def _merged(value: Node) -> Iterator[tuple[Scalar, Node]]:
-    for part in value.items if isinstance(value, Sequence) else (value,):
-        if not isinstance(part, Mapping):
+def _merged(value: Node) -> Iterator[tuple[TextNode, Node]]:
+    for part in value.items if isinstance(value, ListNode) else (value,):
+        if not isinstance(part, MapNode):
             part.place.refuse(f"<< needs a mapping, not {kind_of(part)}")
         yield from part.entries
