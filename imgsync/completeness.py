@@ -7,12 +7,12 @@ the containerd side for its two verdicts: *runs here* and *whole*.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from imgsync.model.manifest import Index, Manifest
 from imgsync.model.media_types import Kind
-from imgsync.model.platform import Platform
+from imgsync.model.platform import Platform, PlatformChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -88,6 +88,18 @@ class Completeness:
     def incomplete(self) -> tuple[PlatformState, ...]:
         """Everything else of which something is absent."""
         return tuple(state for state in self.states if not state.is_whole)
+
+    def of(self, choice: PlatformChoice) -> Completeness:
+        """The same with the manifests that belong to the chosen platforms."""
+        if choice.is_all:
+            return self
+        states = (
+            state
+            for state in self.states
+            if state.platform is None
+            or (not state.platform.is_unknown and choice.includes(state.platform))
+        )
+        return replace(self, states=tuple(states))
 
     def for_host(self, host: Platform) -> PlatformState | None:
         """The manifest that a node of this platform runs, whole or not; None if it has none.

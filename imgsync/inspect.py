@@ -14,6 +14,7 @@ from imgsync.inspecting.docker import docker_sight
 from imgsync.inspecting.facts import Facts, ImageFacts, ManifestFacts
 from imgsync.model.image_config import ImageConfig
 from imgsync.model.manifest import Manifest
+from imgsync.model.platform import PlatformChoice
 from imgsync.presence import held_by, is_containerd
 from imgsync.stores.archive.archive import Archive
 from imgsync.stores.archive.docker_save import DockerArchive
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
     from imgsync.walk import Graph
 
 
-def inspect(holding: Holding, *, jobs: int = 8) -> Facts:
-    """Read what a store holds.
+ALL = PlatformChoice()
+
+
+def inspect(holding: Holding, *, choice: PlatformChoice = ALL, jobs: int = 8) -> Facts:
+    """Read what a store holds; of its images only what was chosen of their platforms.
 
     Raises:
         ContentError: its index is damaged.
@@ -52,7 +56,8 @@ def inspect(holding: Holding, *, jobs: int = 8) -> Facts:
     configs = read_configs([manifest for _, manifest in manifests], read, present)
     platforms = platforms_of_configs(manifests, configs)
     states = [
-        completeness(graph, root.descriptor, present, platforms=platforms) for root in bundle.roots
+        completeness(graph, root.descriptor, present, platforms=platforms).of(choice)
+        for root in bundle.roots
     ]
     there = {
         item.digest: item.size

@@ -8,7 +8,6 @@ bundle every byte. `imgsync.verifying` has the parts.
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from imgsync.completeness import Completeness, completeness
@@ -225,14 +224,7 @@ class _Run:
 
     def _completeness(self, root: Root, platforms: Mapping[Digest, Any]) -> Completeness:
         found = completeness(self._graph, root.descriptor, self._is_present, platforms=platforms)
-        states = tuple(
-            state
-            for state in found.states
-            if state.platform is None
-            or (state.platform.is_unknown and self._choice.is_all)
-            or (not state.platform.is_unknown and self._choice.includes(state.platform))
-        )
-        return replace(found, states=states)
+        return found.of(self._choice)
 
     def _of_names(self) -> Iterator[Finding]:
         names: dict[str, set[Digest]] = {}
