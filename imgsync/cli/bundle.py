@@ -20,6 +20,7 @@ from imgsync.cli.output import say, say_json
 from imgsync.cli.sizes import SIZE
 from imgsync.errors import Conflict, InvalidInput, SomeFailed
 from imgsync.model.image_list import ImageList, parse_list, parse_wish
+from imgsync.model.image_source import Transport
 from imgsync.model.inventory import read_have
 from imgsync.model.lock import DOCKER_PLATFORM
 from imgsync.model.platform import Platform
@@ -117,10 +118,16 @@ def bundle(
     """
     lists_read = [_read_list(path) for path in lists]
     lists_read.append(ImageList(tuple(parse_wish(text) for text in references)))
+    wishes = [wish for part in lists_read for wish in part.wishes]
+    context.speak_to(
+        wish.source.reference.registry
+        for wish in wishes
+        if wish.source.transport is Transport.REGISTRY and wish.source.reference is not None
+    )
     requests = requests_of(
-        [wish for part in lists_read for wish in part.wishes],
-        context.registries().repository,
-        lambda source: context.open_source(str(source)),
+        wishes,
+        lambda reference: context.registries().repository(reference),
+        context.open_source,
         choice,
         mapping,
     )

@@ -76,11 +76,11 @@ class Context:
         self._reporter(event)
 
     def speak_to(self, hosts: Iterable[str]) -> None:
-        """Say which registries the command will use, before the first is opened.
+        """Say which registries the command will use too, before the first is opened.
 
-        Credentials that were given without a host are for the private one among them.
+        Credentials that were given without a host are for the private one among all of them.
         """
-        self._hosts = tuple(hosts)
+        self._hosts = (*self._hosts, *hosts)
 
     def registries(self) -> Registries:
         """All registries, with the connections, credentials and mirrors that were asked for."""
@@ -106,7 +106,7 @@ class Context:
         from imgsync.stores.open import open_source, read_target  # noqa: PLC0415 - likewise
 
         source = read_target(target) if isinstance(target, str) else target
-        if source.transport is Transport.REGISTRY and source.reference and not self._hosts:
+        if source.transport is Transport.REGISTRY and source.reference is not None:
             self.speak_to([source.reference.registry])
         return open_source(
             source,

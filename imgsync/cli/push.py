@@ -11,10 +11,12 @@ from imgsync.cli.context import Context
 from imgsync.cli.options import format_option, mapping_options, selection_options
 from imgsync.cli.output import human_size, say, say_json, table
 from imgsync.errors import AllFailed, SomeFailed
+from imgsync.model.image_source import Transport
 from imgsync.pushing.items import push_items
 from imgsync.pushing.push import PushPlan, PushResult, plan_push
 from imgsync.pushing.push import push as run_push
 from imgsync.pushing.request import DIGEST_TAG, OnExistingTag, PushOptions
+from imgsync.stores.open import read_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,8 +74,12 @@ def push(
     SOURCE is a bundle, another tool's archive, an OCI layout folder, or an image of a registry.
     Everything is proved to be whole before the first write, and each tag is set last.
     """
-    holding = context.open_source(source)
+    asked = read_target(source)
+    if asked.transport is Transport.REGISTRY and asked.reference is not None:
+        context.speak_to([mapping.apply(asked.reference).registry])
+    holding = context.open_source(asked)
     items = push_items(holding, mapping, selection, digest_tag)
+    context.speak_to(item.target.registry for item in items)
     options = PushOptions(
         jobs=context.jobs,
         retries=context.retries,
