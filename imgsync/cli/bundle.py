@@ -159,7 +159,7 @@ def bundle(
         for made in outputs:
             write_sha256(Path(made.path))
     tell(outputs, context, as_json=as_json)
-    failures = outputs[0].bundled.prepared.failures if outputs else ()
+    failures = outputs[0].bundled.prepared.failures
     if failures:
         n_wanted = len(failures) + len(outputs[0].bundled.prepared.chosen)
         msg = f"{len(failures)} of {n_wanted} images were left out"

@@ -83,8 +83,7 @@ def make(
         msg = "standard output is a terminal; a bundle is no text"
         raise InvalidInput(msg, hint="-o FILE, or a pipe behind it")
     context.after_interrupt = "a stream cannot be continued; write to a file with -o FILE"
-    bundle_to_stream(requests, out, platform, options, context.report)
-    return []
+    return [_output(output, bundle_to_stream(requests, out, platform, options, context.report))]
 
 
 def tell(outputs: Sequence[Output], context: Context, *, as_json: bool) -> None:
@@ -96,7 +95,9 @@ def tell(outputs: Sequence[Output], context: Context, *, as_json: bool) -> None:
                 "registry needs --rewrite-index"
             )
         )
-    if as_json and outputs:
+    if outputs[0].path == STDIN:
+        return
+    if as_json:
         values = [_json(output) for output in outputs]
         say_json(values[0] if len(values) == 1 else {"volumes": values})
         return

@@ -1,0 +1,1 @@
+"""Healing a damaged bundle in place: what is bad, where right bytes are, and putting them there."""
