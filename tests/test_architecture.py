@@ -23,7 +23,6 @@ IO_MODULES = {
     "asyncio",
     "fcntl",
     "http",
-    "io",
     "mmap",
     "multiprocessing",
     "os",
