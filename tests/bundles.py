@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imgsync.documents import reader_of
@@ -30,7 +31,9 @@ def memory_of(images: Images, names: Iterable[str] | None = None) -> Memory:
     memory.blobs = {Digest.parse(digest): data for digest, data in images.blobs.items()}
     for name in images.names if names is None else names:
         root = Descriptor.from_json(images.names[name])
-        memory.roots.append(Root(Reference.parse(name), root, origin=f"{name}@{root.digest}"))
+        reference = Reference.parse(name)
+        origin = replace(reference, digest=root.digest)
+        memory.roots.append(Root(reference, root, origin=str(origin)))
     if names is None:
         for entry, repositories in images.unnamed:
             root = Descriptor.from_json(entry)
