@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from imgsync.errors import ContainerdError, NotFound
 from imgsync.stores.containerd.command import Ended, failure
-from imgsync.stores.containerd.parse import parse_digests
+from imgsync.stores.containerd.parse import parse_content, parse_digests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +41,10 @@ class Content:
         """The bytes from an offset on; ``content get`` cannot start there, so they are skipped."""
         process = self._ctr.start(self._namespace, "content", "get", str(digest))
         return ContentStream(process, digest, offset, side)
+
+    def labels(self) -> dict[Digest, dict[str, str]]:
+        """The labels of all that the namespace has."""
+        return parse_content(self._ctr.text(self._namespace, "content", "ls"))
 
     def label(self, digest: Digest, labels: Mapping[str, str]) -> None:
         """Set labels of content that is there; an empty value removes one."""

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 def hosts_toml(
     server: str,
     *,
     headers: Mapping[str, str] | None = None,
-    ca: Path | None = None,
+    ca: Sequence[Path] = (),
     client: tuple[Path, Path] | None = None,
     skip_verify: bool = False,
 ) -> str:
@@ -32,8 +32,8 @@ def hosts_toml(
     report that answer. 1.6 wants the table ``host`` all the same.
     """
     lines = [f"server = {_text(server)}", 'capabilities = ["pull", "resolve", "push"]']
-    if ca is not None:
-        lines.append(f"ca = {_text(str(ca))}")
+    if ca:
+        lines.append(f"ca = [{', '.join(_text(str(path)) for path in ca)}]")
     if client is not None:
         lines.append(f"client = [[{_text(str(client[0]))}, {_text(str(client[1]))}]]")
     if skip_verify:

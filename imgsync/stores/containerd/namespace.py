@@ -89,6 +89,15 @@ class Containerd:
         raw = read_content(self.content, record.digest, self.side, MAX_DOCUMENT_BYTES)
         return Resolved(Descriptor(record.media_type, record.digest, len(raw)), raw)
 
+    def descriptor(self, record: ImageRecord) -> Descriptor:
+        """What a record means, with the size that its root has.
+
+        Raises:
+            NotFound: the root is not there.
+        """
+        raw = read_content(self.content, record.digest, self.side, MAX_DOCUMENT_BYTES)
+        return Descriptor(record.media_type, record.digest, len(raw))
+
     def image(self, reference: Reference) -> Selected:
         """One image as a Holding.
 

@@ -85,6 +85,19 @@ def parse_digests(text: str) -> set[Digest]:
     return digests
 
 
+def parse_content(text: str) -> dict[Digest, dict[str, str]]:
+    """The labels of each digest of ``content ls``, whose columns are separated by tabs."""
+    found: dict[Digest, dict[str, str]] = {}
+    for line in text.splitlines()[1:]:
+        cells = [cell.strip() for cell in line.split("\t")]
+        try:
+            digest = Digest.parse(cells[0])
+        except InvalidDigest:
+            continue
+        found[digest] = parse_labels(cells[3]) if len(cells) > 3 else {}
+    return found
+
+
 def parse_flags(text: str) -> frozenset[str]:
     """The flags that a ``--help`` lists, with their dashes."""
     names = [part for match in _FLAG.finditer(text) for part in re.split(r"[ ,]+", match[1])]
