@@ -204,7 +204,8 @@ class _Composer:
     def _alias(self, event: yaml.AliasEvent) -> Node:
         node = self._anchors.get(str(event.anchor))
         if node is None:
-            self._place(event).refuse(f"*{event.anchor} stands for nothing before this line")
+            msg = f"*{event.anchor} stands for nothing before this line"
+            self._place(event).refuse(msg, hint="a pattern that begins with * needs quotes")
         return node
 
     def _keep(self, event: yaml.NodeEvent, node: Node) -> Node:
@@ -215,7 +216,8 @@ class _Composer:
     def _check_tag(self, tag: str | None, place: Place) -> None:
         if tag not in (None, "!") and tag not in _CORE_TAGS:
             name = str(tag).replace("tag:yaml.org,2002:", "!!")
-            place.refuse(f"{name} is a tag that imgsync does not know", hint=f"only {ENV_TAG} is")
+            msg = f"{name} is a tag that imgsync does not know"
+            place.refuse(msg, hint="a text that begins with ! needs quotes")
 
     def _place(self, event: yaml.Event) -> Place:
         return self._at(event.start_mark)

@@ -25,7 +25,8 @@ def parse_size(text: str) -> int:
     if found is None or power is None or unit == "i":
         msg = f"{text!r} is not a number of bytes"
         raise InvalidInput(msg, hint="for example 20MiB or 50GB")
-    return round(float(found[1]) * (1024 if unit.endswith("i") else 1000) ** power)
+    step = 1024.0 if unit.endswith("i") else 1000.0
+    return round(float(found[1]) * step**power)
 
 
 def parse_duration(text: str) -> float:

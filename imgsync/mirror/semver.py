@@ -12,7 +12,7 @@ a range only if one of its comparisons names a pre-release, or if they were aske
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import total_ordering
 from typing import Final, NoReturn, Self
 
@@ -144,7 +144,7 @@ class Range:
     """Which versions are wanted; see the module's docstring."""
 
     text: str
-    _groups: tuple[_Group, ...]
+    _groups: tuple[_Group, ...] = field(repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -127,9 +127,10 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One of a few words."""
+    """One of a few words; ``as_json`` is what JSON schema takes them for, if not texts."""
 
     words: tuple[str, ...]
+    as_json: tuple[Any, ...] = ()
 
     @property
     def what(self) -> str:
@@ -150,7 +151,7 @@ class Word:
 
     def schema(self) -> dict[str, Any]:
         """An enumeration."""
-        return {"enum": list(self.words)}
+        return {"enum": list(self.as_json or self.words)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,31 @@ class Either:
     def schema(self) -> dict[str, Any]:
         """Any of theirs."""
         return {"anyOf": [shape.schema() for shape in self.shapes]}
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Another shape, whose value comes as a pair with its node."""
+
+    shape: Shape
+
+    @property
+    def what(self) -> str:
+        """As the other one."""
+        return self.shape.what
+
+    def fits(self, node: Node) -> bool:
+        """As the other one."""
+        return self.shape.fits(node)
+
+    def read(self, node: Node, reading: Reading) -> Any:
+        """The node and the value."""
+        value = self.shape.read(node, reading)
+        return None if value is None else (node, value)
+
+    def schema(self) -> dict[str, Any]:
+        """As the other one."""
+        return self.shape.schema()
 
 
 @dataclass(frozen=True, slots=True)
