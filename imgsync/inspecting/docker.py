@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from imgsync.errors import ImgsyncError
+from imgsync.errors import ImgsyncError, InvalidReference
 from imgsync.model.bundle_files import blob_path
 from imgsync.model.media_types import compression_of
+from imgsync.model.reference import Reference
 from imgsync.stores.archive.archive import Archive
 from imgsync.stores.archive.docker_save import DockerArchive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from imgsync.model.bundle import Root
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.model.platform import Platform
     from imgsync.stores import Holding
+    from imgsync.stores.archive.docker_manifest import DockerEntry
     from imgsync.walk import Graph
 
 
@@ -49,11 +52,17 @@ def docker_sight(
         return DockerSight(why="manifest.json is damaged")
     if entries is None:
         return DockerSight(why="the archive has no manifest.json")
-    configs = {entry.config for entry in entries}
+    listed = {(entry.config, name) for entry in entries for name in _names(entry)}
     for descriptor, manifest in graph.manifests(root.descriptor):
-        if root.name is not None and blob_path(manifest.config.digest) in configs:
+        if (blob_path(manifest.config.digest), root.name) in listed:
             return DockerSight(str(platforms.get(descriptor.digest, "the image")))
     return DockerSight(why=_why(root, graph, present))
+
+
+def _names(entry: DockerEntry) -> Iterator[Reference]:
+    for tag in entry.tags:
+        with suppress(InvalidReference):
+            yield Reference.parse(tag)
 
 
 def _why(root: Root, graph: Graph, present: Callable[[Descriptor], bool]) -> str:
