@@ -36,7 +36,7 @@ class Sender:
         """With ``prove``, nothing is sent whole whose digest was not checked here."""
         self._source = source
         self._prove = prove
-        self._proved: set[Digest] = set()
+        self.proved: set[Digest] = set()
 
     def prepare(self, descriptor: Descriptor, start: int, length: int) -> None:
         """Prove the whole before a part of it is sent, where that is wanted.
@@ -45,12 +45,12 @@ class Sender:
             ImgsyncError: it is not there, or not what it must be.
         """
         is_part = (start, length) != (0, descriptor.size)
-        if not is_part or not self._prove or descriptor.digest in self._proved:
+        if not is_part or not self._prove or descriptor.digest in self.proved:
             return
         with self._verified(descriptor) as stream:
             while stream.read(CHUNK_BYTES):
                 pass
-        self._proved.add(descriptor.digest)
+        self.proved.add(descriptor.digest)
 
     def send(
         self,
@@ -68,12 +68,12 @@ class Sender:
         """
         if length == 0:
             return
-        if self._prove and descriptor.digest not in self._proved:
+        if self._prove and descriptor.digest not in self.proved:
             with self._verified(descriptor) as stream:
                 while chunk := stream.read(CHUNK_BYTES):
                     connection.sendall(chunk)
                     on_bytes(len(chunk))
-            self._proved.add(descriptor.digest)
+            self.proved.add(descriptor.digest)
             return
         source_stream = self._source.open(descriptor, start)
         try:

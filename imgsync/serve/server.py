@@ -95,7 +95,11 @@ class Server:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        """Take no more connections, and end those that there are."""
+        """See `close`."""
+        self.close()
+
+    def close(self) -> None:
+        """Take no more connections, and end those that there are; a second time is harmless."""
         self._listener.shutdown()
         self._thread.join()
         self._listener.server_close()
