@@ -42,8 +42,12 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-demo: $(STAMP)
-	scripts/demo.sh
+# Needs no servers and no tools of developers: what is not there is left out, and named.
+demo:
+	test -x $(BIN)/python || { PYTHON="$(PYTHON)" sh scripts/servers.sh && $(PYTHON) -m venv $(VENV); }
+	$(BIN)/python -c 'import imgsync, click, requests, tqdm, zstandard' 2>/dev/null || \
+	    $(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python scripts/demo.py
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench

@@ -272,13 +272,14 @@ def text_of(event: Event, *, debug: bool = False) -> str | None:
                 )
             if not event.n_objects and not there:
                 return None
-            return f"to move: {event.n_objects} objects, {human_size(event.n_bytes)}{there}"
+            return f"{event.n_objects} objects to go, {human_size(event.n_bytes)}{there}"
         case Named() if debug:
             moved = f", was {event.before}" if event.before else ""
             return f"{event.name}: {event.descriptor.digest}{moved}"
         case Retried():
             wait = f", in {human_time(event.wait_s)}" if event.wait_s else ""
-            return f"again{wait}: {event.what}: {event.why}"
+            what = "" if event.what in event.why else f"{event.what}: "
+            return f"again{wait}: {what}{event.why}"
         case Noted():
             return event.message if event.level == "info" else f"{event.level}: {event.message}"
         case Failed():

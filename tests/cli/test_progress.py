@@ -81,7 +81,7 @@ def _told(reporter: Reporter, capsys: pytest.CaptureFixture[str], *events: Event
 def test_plain_lines_say_what_happened(capsys: pytest.CaptureFixture[str]) -> None:
     assert _told(Plain(), capsys, *RUN).splitlines() == [
         "resolving",
-        "to move: 2 objects, 10.0 MiB; 3 objects, 5.0 MiB, are there already",
+        "2 objects to go, 10.0 MiB; 3 objects, 5.0 MiB, are there already",
         "again, in 2 s: layer: cut off",
         "failed: other: gone",
         "warning: beware\\x1b[2J",
@@ -119,9 +119,10 @@ def test_a_log_is_told_every_ten_seconds_how_far_it_is(
 def test_an_empty_plan_is_nothing_to_tell() -> None:
     assert text_of(Planned(0, 0, 0, 0)) is None
     assert text_of(Planned(0, 0, 2, 9)) == (
-        "to move: 0 objects, 0 B; 2 objects, 9 B, are there already"
+        "0 objects to go, 0 B; 2 objects, 9 B, are there already"
     )
     assert text_of(Retried("a", "b")) == "again: a: b"
+    assert text_of(Retried("a.example", "a.example: reset")) == "again: a.example: reset"
 
 
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
