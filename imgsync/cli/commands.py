@@ -32,6 +32,9 @@ COMMANDS: Final = {
     "bundle": Entry("bundle", "bundle", "Put images into one file that can be carried."),
     "verify": Entry("verify", "verify", "Prove that content is whole and what it claims to be."),
     "inspect": Entry("inspect", "inspect", "Show what a bundle, registry or namespace holds."),
+    "diff": Entry(
+        "diff", "diff", "Show what differs between two bundles, registries or namespaces."
+    ),
     "retag": Entry("retag", "retag", "Give images other names; their content stays."),
     "push": Entry("push", "push", "Send images to a registry, only what is missing there."),
     "import": Entry(
