@@ -1,4 +1,4 @@
-"""From an answer that is no success to one of our errors, in an operator's words. Pure.
+"""From an answer that is no success to one of our errors, in an operator's words.
 
 Statuses decide, not codes: Harbor says NOT_FOUND where the specification has MANIFEST_UNKNOWN,
 and HEAD has no body at all. The rows for Harbor are those of its source (src/lib/http/error.go).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, Self
 
 from imgsync.errors import (
     AccessDenied,
@@ -19,7 +19,12 @@ from imgsync.errors import (
     Refused,
     RegistryUnavailable,
 )
-from imgsync.stores.registry.envelope import Envelope
+from imgsync.stores.registry.envelope import ENVELOPE_BYTES, Envelope, parse_envelope
+from imgsync.stores.registry.origin import redacted
+from imgsync.stores.registry.retry import retry_after_s
+
+if TYPE_CHECKING:
+    from imgsync.stores.registry.answer import Answer
 
 CHILDREN_CODES: Final = ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN")
 
@@ -63,11 +68,30 @@ class Refusal:
     who: str = ""
     retry_after_s: float | None = None
 
+    @classmethod
+    def of(cls, answer: Answer, what: str, side: str) -> Self:
+        """Read a refusing answer to its end, and understand what can be understood."""
+        envelope = Envelope()
+        if answer.method != "HEAD":
+            envelope = parse_envelope(answer.excerpt(ENVELOPE_BYTES), answer.media_type)
+        return cls(
+            side,
+            what or redacted(answer.target),
+            answer.method,
+            answer.status,
+            envelope,
+            answer.who,
+            retry_after_s(answer.headers.get("Retry-After", "")),
+        )
+
+    @property
+    def says(self) -> str:
+        """Status and the registry's own words."""
+        return f"{self.status} {self.envelope.words}".strip()
+
     def error(self) -> ImgsyncError:
         """The error that tells it."""
-        words = self.envelope.words
-        says = f"{self.status} {words}" if words else str(self.status)
-        message = f"{self.side}: {self.what}: the registry answers {says}"
+        message = f"{self.side}: {self.what}: the registry answers {self.says}"
         hint = self._hint()
         writes = self.method in _WRITES
         match self.status:

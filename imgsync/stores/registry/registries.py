@@ -104,7 +104,8 @@ class Registries:
             retries=options.retries,
             headers=entry.headers,
             trusted=options.trusted_hosts,
-            plain_http=options.is_plain_http,
+            is_plain_http=options.is_plain_http,
+            is_guess=scheme == "http" and not options.is_plain_http(name),
         )
 
     def _wire(self, to: Origin, own: Origin, name: str, guard: AddressGuard) -> Wire:

@@ -1,4 +1,4 @@
-"""What is worth asking again, and when. One `Pace` for a host, shared by all workers."""
+"""What is worth asking again, and when. One `Pace` for a host, shared by all of its workers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import threading
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
-
-from imgsync.errors import NetworkError
-from imgsync.stores.registry.wire_errors import Untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +17,6 @@ RETRY_STATUSES: Final = frozenset({408, 429, 499, 500, 502, 503, 504, 522})
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 60.0
 """The most that is waited, whatever Retry-After says; what asks for more ends the run."""
-
-
-def is_worth_repeating(error: NetworkError) -> bool:
-    """Whether the same request may succeed a little later."""
-    return not isinstance(error, Untrusted)
 
 
 def retry_after_s(value: str, now_s: float | None = None) -> float | None:

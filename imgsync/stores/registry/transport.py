@@ -20,6 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from imgsync import __version__
 from imgsync.content import CHUNK_BYTES
 from imgsync.stores.registry.answer import Answer
+from imgsync.stores.registry.request import READ_TIMEOUT_S
 from imgsync.stores.registry.wire_errors import turned
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 USER_AGENT: Final = f"imgsync/{__version__}"
 CONNECT_TIMEOUT_S: Final = 15.0
-READ_TIMEOUT_S: Final = 60.0
-"""Without a byte for so long, a connection is dead."""
 
 _ONCE: Final = Retry(0, read=False)
 _KEEP_ALIVE: Final = [

@@ -19,14 +19,20 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from imgsync.content import VerifiedStream
 from imgsync.errors import ImgsyncError, NetworkError
-from imgsync.stores.registry.origin import Origin
+from imgsync.stores.registry.outgoing import Outgoing
+from imgsync.stores.registry.refusals import Refusal
+from imgsync.stores.registry.request import Request
+from imgsync.stores.registry.upload_ways import Way
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from imgsync.content import VerifiedStream
     from imgsync.model.descriptor import Descriptor
     from imgsync.stores.registry.answer import Answer
     from imgsync.stores.registry.client import Host
+    from imgsync.stores.registry.origin import Origin
     from imgsync.stores.registry.scope import Scopes
 
 SMALL_BYTES: Final = 256 * 1024
@@ -61,13 +67,8 @@ class Upload:
         self._descriptor = descriptor
         self._side = side
         self._ways = host.upload_ways
-        self._origin: Origin = host.origin
+        self._origin: Origin | None = None
         self._target = ""
-
-    @property
-    def what(self) -> str:
-        """The blob, as messages call it."""
-        return self._descriptor.short
 
     def begin(self) -> None:
         """Ask for a place to send to.
@@ -101,81 +102,61 @@ class Upload:
             Refused, AccessDenied: the registry does not want it.
             Whatever reading the stream raises, which passes through.
         """
-        outgoing = _Outgoing(stream)
+        outgoing = Outgoing(stream)
         try:
-            if len(stream) <= SMALL_BYTES:
-                self._send_small(outgoing.read())
-            elif self._ways.way == 1:
-                self._send_whole(outgoing)
-            elif self._ways.way == 2:
-                self._send_by_one_patch(outgoing)
-            else:
-                self._send_chunks(outgoing)
+            self._send(outgoing)
         except ImgsyncError as error:
             if outgoing.error is error or not isinstance(error, NetworkError):
                 self._cancel()
                 raise
+            # The answer may have been lost and the blob not: then all is well.
             if outgoing.n_left or not self._is_there():
                 raise UploadBroken(error.message, hint=error.hint) from error
 
-    # The ways.
+    def _send(self, stream: Outgoing) -> None:
+        if stream.n_left <= SMALL_BYTES:
+            data = stream.read_full(stream.n_left)
+            self._check_created(self._ask("PUT", self._closing(), data, _OCTETS))
+            return
+        match self._ways.way:
+            case Way.WHOLE:
+                self._send_whole(stream)
+            case Way.ONE_PATCH:
+                answer = self._stream("PATCH", self._target, stream)
+                self._check_patched(answer, self._descriptor.size)
+                self._finish()
+            case Way.CHUNKS:
+                self._send_chunks(stream)
+                self._finish()
 
-    def _send_small(self, data: bytes) -> None:
-        answer = self._ask("PUT", self._closing(), body=data, headers=_OCTETS, origin=self._origin)
-        self._check_created(answer)
-
-    def _send_whole(self, stream: _Outgoing) -> None:
-        answer = self._send("PUT", self._closing(), stream)
-        if answer.status == 413:
-            answer.close()
-            self._ways.use_chunks(self._descriptor.size)
-            msg = f"{self._side}: {self.what} is too large for one request; going on in pieces"
-            raise UploadBroken(msg)
+    def _send_whole(self, stream: Outgoing) -> None:
+        answer = self._stream("PUT", self._closing(), stream)
         if answer.status in _NOT_UNDERSTOOD:
             answer.close()
-            self._ways.give_up_whole()
-            msg = f"{self._side}: it does not take blobs in one request ({answer.status})"
+            self._ways.no_whole()
+            msg = f"{self._side}: it does not take a blob in one request ({answer.status})"
             raise UploadBroken(msg)
         self._check_created(answer)
 
-    def _send_by_one_patch(self, stream: _Outgoing) -> None:
-        answer = self._send("PATCH", self._target, stream)
-        if answer.status == 413:
-            answer.close()
-            self._ways.use_chunks(self._descriptor.size)
-            msg = f"{self._side}: {self.what} is too large for one request; going on in pieces"
-            raise UploadBroken(msg)
-        self._check_patched(answer, self._descriptor.size)
-        self._finish()
-
-    def _send_chunks(self, stream: _Outgoing) -> None:
+    def _send_chunks(self, stream: Outgoing) -> None:
         position = 0
         data = b""
         while True:
-            size = self._ways.chunk_bytes
-            while len(data) < size and (part := stream.read(size - len(data))):
-                data += part
-            if not data:
-                break
-            piece, data = data[:size], data[size:]
+            data += stream.read_full(self._ways.chunk_bytes - len(data))
+            piece, data = data[: self._ways.chunk_bytes], data[self._ways.chunk_bytes :]
+            if not piece:
+                return
             span = f"{position}-{position + len(piece) - 1}"
-            answer = self._ask(
-                "PATCH",
-                self._target,
-                body=piece,
-                origin=self._origin,
-                headers={**_OCTETS, "Content-Range": span},
-            )
-            if answer.status == 413 and self._ways.use_chunks(len(piece) // 2):
+            answer = self._ask("PATCH", self._target, piece, {**_OCTETS, "Content-Range": span})
+            if answer.status == 413 and self._ways.too_large(len(piece)):
                 answer.close()
                 data = piece + data
                 continue
             position += len(piece)
             self._check_patched(answer, position)
-        self._finish()
 
     def _finish(self) -> None:
-        self._check_created(self._ask("PUT", self._closing(), body=b"", origin=self._origin))
+        self._check_created(self._ask("PUT", self._closing()))
 
     # What the answers mean.
 
@@ -187,8 +168,8 @@ class Upload:
         if answer.status == 202 and found and int(found[1]) + 1 != position:
             answer.close()
             msg = (
-                f"{self._side}: {self.what}: the registry has {int(found[1]) + 1} bytes of "
-                f"the {position} that were sent"
+                f"{self._side}: {self._descriptor.short}: the registry has {int(found[1]) + 1} "
+                f"bytes of the {position} that were sent"
             )
             raise UploadBroken(msg)
         if answer.headers.get("Location"):
@@ -197,37 +178,37 @@ class Upload:
             answer.close()
 
     def _check_created(self, answer: Answer) -> None:
-        if answer.status in _CREATED:
-            answer.close()
-            return
-        if answer.status == 404 and self._is_there():
-            return  # it was stored before, and only the answer got lost
-        raise self._error(answer)
+        if answer.status not in _CREATED:
+            raise self._error(answer)
+        answer.close()
 
     def _error(self, answer: Answer) -> ImgsyncError:
-        refusal = self._host.refusal(answer, self.what, self._side)
-        error = refusal.error()
-        codes = refusal.envelope
-        if answer.status == 401 and answer.method != "POST":
-            return UploadBroken(f"{self._side}: {self.what}: the token ended on the way")
-        if codes.has("DIGEST_INVALID", "SIZE_INVALID"):
+        """What a refusal means here: some are only about this attempt."""
+        refusal = Refusal.of(answer, self._descriptor.short, self._side)
+        what = f"{self._side}: {self._descriptor.short}"
+        if answer.method == "POST":
+            return refusal.error()
+        if answer.status == 413 and self._ways.too_large(self._descriptor.size):
+            return UploadBroken(f"{what} is too large for one request; going on in pieces")
+        if answer.status == 401:
+            return UploadBroken(f"{what}: the token ended on the way")
+        if refusal.envelope.has("DIGEST_INVALID", "SIZE_INVALID"):
             return UploadBroken(
-                f"{self._side}: {self.what}: other bytes arrived than were sent ({codes.words})",
+                f"{what}: other bytes arrived than were sent ({refusal.says})",
                 hint="something between here and the registry damages data",
             )
-        if answer.status in {404, 416} or codes.has("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"):
+        if answer.status in {404, 416} or refusal.envelope.has("BLOB_UPLOAD_INVALID"):
             return UploadBroken(
-                f"{self._side}: {self.what}: the registry does not know the upload any more "
-                f"({answer.status} {codes.words})",
+                f"{what}: the registry does not know the upload any more ({refusal.says})",
                 hint="behind a load balancer, all replicas need the same http.secret",
             )
-        return error
+        return refusal.error()
 
     def _is_there(self) -> bool:
-        """Whether the registry has the blob after all: its answer may have been lost."""
+        """Whether the registry has the blob after all."""
+        path = f"{self._host.api}/{self._repository}/blobs/{self._descriptor.digest}"
         with contextlib.suppress(ImgsyncError):
-            path = f"{self._host.api}/{self._repository}/blobs/{self._descriptor.digest}"
-            answer = self._ask("HEAD", path)
+            answer = self._host.ask(self._request("HEAD", path, {}, None))
             answer.close()
             return answer.status == 200 and answer.length in {None, self._descriptor.size}
         return False
@@ -235,15 +216,8 @@ class Upload:
     def _cancel(self) -> None:
         """Let the registry drop what it has; best effort, some ask for a right to delete."""
         with contextlib.suppress(ImgsyncError):
-            self._host.send(
-                "DELETE",
-                self._target,
-                self._scopes,
-                b"",
-                repository=self._repository,
-                headers={"Content-Length": "0"},
-                origin=self._origin,
-            ).close()
+            request = self._request("DELETE", self._target, {"Content-Length": "0"}, self._origin)
+            self._host.send(request, b"").close()
 
     # The requests.
 
@@ -252,56 +226,31 @@ class Upload:
         return f"{self._target}{mark}digest={quote(str(self._descriptor.digest), safe='')}"
 
     def _ask(
+        self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        with_length = {**(headers or {}), "Content-Length": str(len(body))}
+        return self._host.ask(self._request(method, target, with_length, self._origin, body))
+
+    def _stream(self, method: str, target: str, stream: Outgoing) -> Answer:
+        headers = {**_OCTETS, "Content-Length": str(stream.n_left)}
+        return self._host.send(self._request(method, target, headers, self._origin), stream)
+
+    def _request(
         self,
         method: str,
         target: str,
-        *,
-        body: bytes = b"",
-        headers: dict[str, str] | None = None,
-        origin: Origin | None = None,
-    ) -> Answer:
-        with_length = {**(headers or {}), "Content-Length": str(len(body))}
-        return self._host.ask(
+        headers: Mapping[str, str],
+        origin: Origin | None,
+        body: bytes | None = None,
+    ) -> Request:
+        return Request(
             method,
             target,
             self._scopes,
-            repository=self._repository,
-            what=self.what,
-            body=None if method == "HEAD" else body,
-            headers={} if method == "HEAD" else with_length,
-            origin=origin,
-            read_timeout_s=COMMIT_TIMEOUT_S,
+            self._repository,
+            self._descriptor.short,
+            headers,
+            body,
+            origin,
+            COMMIT_TIMEOUT_S,
         )
-
-    def _send(self, method: str, target: str, stream: _Outgoing) -> Answer:
-        return self._host.send(
-            method,
-            target,
-            self._scopes,
-            stream,
-            repository=self._repository,
-            headers={**_OCTETS, "Content-Length": str(stream.n_left)},
-            origin=self._origin,
-            read_timeout_s=COMMIT_TIMEOUT_S,
-        )
-
-
-class _Outgoing:
-    """The stream on its way out, which remembers whether it was the one that failed."""
-
-    def __init__(self, stream: VerifiedStream) -> None:
-        self._stream = stream
-        self.n_left = len(stream)
-        self.error: BaseException | None = None
-
-    def read(self, size: int = -1, /) -> bytes:
-        try:
-            data = self._stream.read(size)
-        except BaseException as error:
-            self.error = error
-            raise
-        self.n_left -= len(data)
-        return data
-
-    def close(self) -> None:
-        """The engine closes the stream."""

@@ -26,6 +26,10 @@ class Untrusted(Unreachable):
     """TLS or its absence: asking again gives the same answer."""
 
 
+class SpeaksPlainHttp(Untrusted):
+    """There is no TLS at the other end."""
+
+
 def turned(error: BaseException, origin: Origin, *, via_proxy: bool = False) -> ImgsyncError | None:
     """Our error for a foreign one, or None if it is no matter of the network."""
     if isinstance(error, ImgsyncError):
@@ -59,7 +63,7 @@ def _untrusted(error: BaseException, origin: Origin) -> Untrusted:
     where = origin.authority
     reason = getattr(error, "reason", "") or ""
     if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
-        return Untrusted(
+        return SpeaksPlainHttp(
             f"{where}: the server speaks plain http, not https",
             hint=f"if that is wanted: --plain-http-host {where}",
         )

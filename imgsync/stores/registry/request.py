@@ -1,0 +1,39 @@
+"""Request: one question to a registry, before it is known how often and where it must be asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from imgsync.stores.registry.origin import Origin
+    from imgsync.stores.registry.scope import Scopes
+
+READ_TIMEOUT_S: Final = 60.0
+"""Without a byte for so long, a connection is dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked.
+
+    Attributes:
+        target: path and query.
+        scopes: what a token must allow; the credential is the one for ``repository``.
+        what: the object, as messages call it.
+        body: kept in memory, so that it can be sent again.
+        origin: where a Location leads that is not the registry itself.
+        read_timeout_s: how long a server may be silent.
+    """
+
+    method: str
+    target: str
+    scopes: Scopes = ()
+    repository: str = ""
+    what: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    origin: Origin | None = None
+    read_timeout_s: float = READ_TIMEOUT_S
