@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 CHUNK_BYTES: Final = 256 * 1024
 """Large enough that Python's share of the work disappears, small enough for many workers."""
 
+MAX_READ_BYTES: Final = 1024 * 1024
+"""The most that one `VerifiedStream.read` gives, for readers that do nothing else but hash."""
+
 
 class Readable(Protocol):
     """All that is needed of a stream from a source."""
@@ -103,7 +106,7 @@ class VerifiedStream(io.RawIOBase):
             return b""
         if size < 0:
             return self._read_all()
-        chunk = self._inner.read(min(size, left, CHUNK_BYTES))
+        chunk = self._inner.read(min(size, left, MAX_READ_BYTES))
         if not chunk:
             raise SizeMismatch(self._descriptor, self._position, side=self._side)
         self._hash.update(chunk)

@@ -101,7 +101,9 @@ class _Run:
         self._lock, self._bundle = self._read_bundle()
         self._read = reader_of(holding, jobs=jobs or 8)
         roots = self._bundle.roots
-        self._graph = walk([root.descriptor for root in roots], self._read, absent=self._absent)
+        # A volume names only the images that it holds content of; its lock knows them all.
+        known = (*roots, *(self._lock.roots if self._lock is not None else ()))
+        self._graph = walk([root.descriptor for root in known], self._read, absent=self._absent)
         self._users = Users(self._graph, roots)
         self._held = held_by(holding)
         self._lost: set[Digest] = set()
@@ -173,11 +175,11 @@ class _Run:
             if digest not in done and self._should_be_there(item)
         ]
         if isinstance(self._holding, Listing) and self._choice.is_all:
-            known = {*self._graph.descriptors, *done}
+            done |= wanted.keys()
             blobs += [
-                Descriptor("", digest, size)
+                self._graph.descriptors.get(digest, Descriptor("", digest, size))
                 for digest, size in self._holding.sizes().items()
-                if digest not in known
+                if digest not in done
             ]
         self._report(Planned(len(blobs), sum(item.size for item in blobs), 0, 0))
         inside: set[Digest] = set()
@@ -191,8 +193,9 @@ class _Run:
         for digest, error in self._graph.problems.items():
             if isinstance(error, NotFound):
                 self._lost.add(digest)
-            elif digest in wanted:
-                yield self._users.of_error(wanted[digest], error, self._holding.side)
+            elif digest in wanted or self._choice.is_all:
+                descriptor = self._graph.descriptors[digest]
+                yield self._users.of_error(descriptor, error, self._holding.side)
 
     def _of_configs(
         self, configs: Configs, wanted: Mapping[Digest, Descriptor]

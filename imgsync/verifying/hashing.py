@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
-from imgsync.content import CHUNK_BYTES, VerifiedStream
+from imgsync.content import CHUNK_BYTES, MAX_READ_BYTES, VerifiedStream
 from imgsync.decompression import Decompressed, compression_by_magic
 from imgsync.errors import ContentError, DigestMismatch, ImgsyncError, SizeMismatch, StoreError
 from imgsync.events import Advanced, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from imgsync.content import Readable
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.stores import Source
+
+
+STEP_BYTES: Final = 8 * 1024 * 1024
+"""How many bytes of an object pass between two events."""
 
 
 class Prover:
@@ -75,18 +80,29 @@ class Prover:
             with self._mutex:
                 self.errors[descriptor.digest] = error
 
-    def _stream(self, descriptor: Descriptor) -> VerifiedStream:
-        return VerifiedStream(
-            self._source.open(descriptor),
-            descriptor,
-            side=self._source.side,
-            on_bytes=lambda n_bytes: self._advance(descriptor, n_bytes),
-        )
+    @contextmanager
+    def _stream(self, descriptor: Descriptor) -> Iterator[VerifiedStream]:
+        """A stream whose progress is told in large steps: each has its price in every thread."""
+        untold = 0
 
-    def _advance(self, descriptor: Descriptor, n_bytes: int) -> None:
+        def on_bytes(n_bytes: int) -> None:
+            nonlocal untold
+            untold += n_bytes
+            if untold >= STEP_BYTES:
+                untold = self._advance(descriptor, untold)
+
+        with VerifiedStream(
+            self._source.open(descriptor), descriptor, side=self._source.side, on_bytes=on_bytes
+        ) as stream:
+            yield stream
+        if untold:
+            self._advance(descriptor, untold)
+
+    def _advance(self, descriptor: Descriptor, n_bytes: int) -> int:
         with self._mutex:
             self.n_bytes += n_bytes
             self._report(Advanced(descriptor, n_bytes))
+        return 0
 
     def _hash(self, descriptor: Descriptor) -> None:
         with self._stream(descriptor) as stream:
@@ -130,5 +146,5 @@ class _Rejoined:
 
 
 def _drain(stream: VerifiedStream) -> None:
-    while stream.read(CHUNK_BYTES):
+    while stream.read(MAX_READ_BYTES):
         pass
