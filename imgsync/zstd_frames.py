@@ -17,6 +17,28 @@ _SIZE_BYTES: Final = (0, 2, 4, 8)
 _RLE: Final = 1
 
 
+HEADER_BYTES: Final = 18
+"""The longest header of a frame: magic, descriptor, window, dictionary, content size."""
+
+
+def content_size(head: bytes) -> int | None:
+    """How many bytes a frame says that it holds; None if it does not say, or is no data frame.
+
+    ``head`` is its beginning, `HEADER_BYTES` of it if there are as many.
+    """
+    if len(head) < 5 or head[:4] != MAGIC:
+        return None
+    flags = head[4]
+    is_single = bool(flags & 0x20)
+    n_bytes = _SIZE_BYTES[flags >> 6] or (1 if is_single else 0)
+    start = 5 + (0 if is_single else 1) + _DICTIONARY_BYTES[flags & 3]
+    field = head[start : start + n_bytes]
+    if not n_bytes or len(field) < n_bytes:
+        return None
+    # Two bytes begin where one ends.
+    return int.from_bytes(field, "little") + (256 if n_bytes == 2 else 0)
+
+
 class Frames:
     """Fed with the compressed bytes in any pieces.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from imgsync.errors import StoreError
 from imgsync.stores.archive.disk import turn_os_errors
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from imgsync.content import Readable
+
+
+WINDOW_BYTES: Final = 4096
 
 
 class FilePlace(NamedTuple):
@@ -39,6 +42,13 @@ class ByPosition(Protocol):
 
     def read_at(self, offset: int, size: int) -> bytes:
         """``size`` bytes from there on; fewer only at the end."""
+        ...
+
+    def window(self, offset: int) -> bytes:
+        """As much from there on as is cheap to read, some blocks of a tar; for its headers.
+
+        At least one block, unless the end is nearer.
+        """
         ...
 
     def section(self, offset: int, size: int) -> Readable:
@@ -98,6 +108,10 @@ class OpenFile:
                     break
                 data += more
         return data
+
+    def window(self, offset: int) -> bytes:
+        """Some blocks of a tar: often there is a second header in them."""
+        return self.read_at(offset, WINDOW_BYTES)
 
     def section(self, offset: int, size: int) -> Section:
         """A stream over a part of it, which keeps the file open."""

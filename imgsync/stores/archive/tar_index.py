@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 MAX_MEMBERS: Final = 1_000_000
 MAX_EXTENDED_BYTES: Final = 1024 * 1024
 """Of a PAX header or a GNU long name; the limit of Go's archive/tar."""
-_WINDOW_BYTES: Final = 8 * BLOCK_BYTES
 _ZEROS: Final = bytes(BLOCK_BYTES)
 
 
@@ -132,7 +131,7 @@ class _Parser:
             return None
         start = offset - self._window_offset
         if not 0 <= start <= len(self._window) - BLOCK_BYTES:
-            self._window = self._file.read_at(offset, _WINDOW_BYTES)
+            self._window = self._file.window(offset)
             self._window_offset, start = offset, 0
         block = self._window[start : start + BLOCK_BYTES]
         if len(block) < BLOCK_BYTES:
