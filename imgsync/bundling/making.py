@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, BinaryIO
 from imgsync.documents import KeptDocuments
 from imgsync.errors import AllFailed, ImgsyncError
 from imgsync.events import Noted, Report
+from imgsync.model.seek_table import most_bytes
 from imgsync.model.tar_layout import TarLayout, tar_layout
 from imgsync.plan import Plan, Wanted, make_plan
-from imgsync.stores.archive.archive_file import ArchiveFile, partial_of
+from imgsync.stores.archive.archive_file import ArchiveFile, packed_of, partial_of
 from imgsync.stores.archive.archive_stream import ArchiveStream
 from imgsync.stores.archive.disk import check_room, pwrite_all, sync_folder, turn_os_errors
+from imgsync.stores.archive.frames_file import FramesFile, open_by_position
+from imgsync.stores.archive.packed_file import PackedArchiveFile, is_packed_name
 from imgsync.stores.archive.planned_tar import leftovers_of, previous_of, set_aside
 from imgsync.transfer import Outcome, run
 
@@ -59,17 +62,20 @@ def make_file(
         AllFailed: blobs that no source gives; the partial stays, and the images are named.
     """
     layout = tar_layout(prepared.lock, roots)
+    is_packed = is_packed_name(path)
+    packed_of(path).unlink(missing_ok=True)
     if is_unchanged(path, layout):
         journal.remove()
         partial_of(path).unlink(missing_ok=True)
         _write_lock_beside(path, prepared)
-        return Made(layout.size, unchanged=True, outcome=Outcome())
+        return Made(path.stat().st_size, unchanged=True, outcome=Outcome())
     raw_lock = prepared.lock.to_bytes()
     if journal.lock != raw_lock:
         set_aside(path, journal)
         journal.set_lock(raw_lock)
     partial = partial_of(path)
-    check_room(partial, layout.size - _allocated(partial))
+    needed = layout.size + (most_bytes(layout) if is_packed else 0)
+    check_room(partial, needed - _allocated(partial))
     with ExitStack() as stack:
         also: list[tuple[Source, Collection[Digest]]] = []
         leftovers = [stack.enter_context(item) for item in leftovers_of(path)]
@@ -78,13 +84,14 @@ def make_file(
             previous = previous_of(earlier)
             if previous is not None:
                 also.append((stack.enter_context(previous), previous.digests))
-        file = stack.enter_context(ArchiveFile(path, layout, journal, report=report))
+        kind = PackedArchiveFile if is_packed else ArchiveFile
+        file = stack.enter_context(kind(path, layout, journal, report=report))
         outcome = _fill(prepared, file, also, options, report)
-        file.finish()
+        size = file.finish()
         for item in leftovers:
             item.remove()
     _write_lock_beside(path, prepared)
-    return Made(layout.size, unchanged=False, outcome=outcome)
+    return Made(size, unchanged=False, outcome=outcome)
 
 
 def make_stream(prepared: Prepared, out: BinaryIO, options: BundleOptions, report: Report) -> Made:
@@ -138,21 +145,20 @@ def is_unchanged(path: Path, layout: TarLayout) -> bool:
     """Whether the file at ``path`` is this very bundle.
 
     By its size, its lock and its ``index.json``, which name all the rest; whether its blobs are
-    still right is what ``imgsync verify`` is for.
+    still right is what ``imgsync verify`` is for. Compressed it must be where its name says so.
     """
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size != layout.size:
-                return False
-            for member in layout.members:
-                if member.data is not None:
-                    file.seek(member.offset)
-                    expected = member.header + member.data
-                    if file.read(len(expected)) != expected:
-                        return False
-    except OSError:
+        file = open_by_position(path)
+        if file is None or file.size != layout.size:
+            return False
+        for member in layout.members:
+            if member.data is not None:
+                expected = member.header + member.data
+                if file.read_at(member.offset, len(expected)) != expected:
+                    return False
+    except ImgsyncError:
         return False
-    return True
+    return isinstance(file, FramesFile) == is_packed_name(path)
 
 
 def _fill(

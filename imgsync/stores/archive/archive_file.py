@@ -48,6 +48,11 @@ def journal_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.partial.journal")
 
 
+def packed_of(path: Path) -> Path:
+    """Where a bundle is compressed when its partial is whole."""
+    return path.with_name(f"{path.name}.partial.zst")
+
+
 class ArchiveFile:
     """A Destination and Resuming store; `finish` gives the file its name."""
 
@@ -117,18 +122,15 @@ class ArchiveFile:
     def name(self, reference: Reference, root: Descriptor) -> None:
         """Nothing to do: the names stand in ``index.json``, which the layout has."""
 
-    def finish(self) -> None:
-        """Write all that is not a blob, sync, and give the file its name."""
+    def finish(self) -> int:
+        """Write all that is not a blob, sync, and give the file its name; its size in bytes."""
+        self._write_members()
         with turn_os_errors(self.side):
-            for member in self._layout.members:
-                pwrite_all(self._fd, member.header, member.offset)
-                if member.data is not None:
-                    pwrite_all(self._fd, member.data, member.data_offset)
-            pwrite_all(self._fd, END_OF_ARCHIVE, self._layout.size - len(END_OF_ARCHIVE))
             os.fsync(self._fd)
             self.partial.rename(self.path)
             sync_folder(self.path.parent)
         self._journal.remove()
+        return self._layout.size
 
     def close(self) -> None:
         """Give back the file."""
@@ -143,6 +145,14 @@ class ArchiveFile:
     def __exit__(self, *_exc: object) -> None:
         """See `close`."""
         self.close()
+
+    def _write_members(self) -> None:
+        with turn_os_errors(self.side):
+            for member in self._layout.members:
+                pwrite_all(self._fd, member.header, member.offset)
+                if member.data is not None:
+                    pwrite_all(self._fd, member.data, member.data_offset)
+            pwrite_all(self._fd, END_OF_ARCHIVE, self._layout.size - len(END_OF_ARCHIVE))
 
     def _is_good(self, descriptor: Descriptor) -> bool:
         place = self._layout.places.get(descriptor.digest)

@@ -1,8 +1,9 @@
 """Archives that are compressed as a whole (``.tar.gz``, ``.tar.zst``, …): one pass into a file.
 
-A compressed tar cannot be read by offset, so it is decompressed once, to a file without a name,
-which vanishes with the process however it ends. What comes out is a tar or is refused at its first
-block, and the file system always keeps some room: a few bytes can claim to be terabytes.
+A compressed tar cannot be read by offset, unless it is zstd with a seek table (`frames_file`), as
+ours are. So it is decompressed once, to a file without a name, which vanishes with the process
+however it ends. What comes out is a tar or is refused at its first block, and the file system
+always keeps some room: a few bytes can claim to be terabytes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from imgsync.errors import InvalidArchive, NoSpace
 from imgsync.events import Noted, Report, ignore
 from imgsync.model.tar_header import BLOCK_BYTES
 from imgsync.stores.archive.disk import of_os_error, turn_os_errors
+from imgsync.stores.archive.frames_file import FramesFile, open_frames
 from imgsync.stores.archive.tar_index import is_tar_header
 from imgsync.stores.files import OpenFile, Section
 from imgsync.stores.layout_folder import write_all
@@ -27,18 +29,23 @@ MIN_FREE_BYTES: Final = 256 * 1024 * 1024
 _CHECK_BYTES: Final = 64 * 1024 * 1024
 
 
-def open_tar_file(path: Path, *, report: Report = ignore) -> OpenFile:
+def open_tar_file(path: Path, *, report: Report = ignore) -> OpenFile | FramesFile:
     """The bytes of a tar by position, of a file that may be compressed.
 
     Raises:
         NotFound, AccessDenied, StoreError: the file cannot be opened.
-        InvalidArchive: what comes out is no tar; ContentError: it is damaged.
+        InvalidArchive: what comes out is no tar, or its seek table is wrong.
+        ContentError: it is damaged.
         NoSpace: it does not fit, or would not leave enough room.
     """
     file = OpenFile.at(path)
     compression = compression_by_magic(file.read_at(0, 6))
     if not compression:
         return file
+    if compression == "zstd":
+        frames = open_frames(file)
+        if frames is not None:
+            return frames
     temporary, folder = anonymous_file(path.parent)
     report(Noted(f"{path} is compressed ({compression}): decompressing it once, to {folder}"))
     with temporary:

@@ -8,7 +8,6 @@ bundle is whole.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Self
 
 from imgsync.errors import ImgsyncError, NotFound
@@ -17,30 +16,32 @@ from imgsync.model.digest import Digest
 from imgsync.model.lock import Lock
 from imgsync.model.tar_header import BLOCK_BYTES
 from imgsync.model.tar_layout import tar_layout
-from imgsync.stores.archive.archive_file import journal_of, partial_of
+from imgsync.stores.archive.archive_file import journal_of, packed_of, partial_of
 from imgsync.stores.archive.disk import turn_os_errors
-from imgsync.stores.archive.file_slice import FileSlice
+from imgsync.stores.archive.frames_file import open_by_position
 from imgsync.stores.archive.journal import Journal
+from imgsync.stores.files import OpenFile
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
+    from imgsync.content import Readable
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.reference import Reference
     from imgsync.stores import Resolved
+    from imgsync.stores.files import ByPosition
 
 
 class PlannedTar:
     """A Source of the blobs that are there whole, as far as is known; their hash decides."""
 
-    def __init__(self, path: Path, lock: Lock, done: Collection[Digest]) -> None:
-        """Open a file that was made for this lock, of which these digests are there."""
+    def __init__(self, path: Path, file: ByPosition, lock: Lock, done: Collection[Digest]) -> None:
+        """Read the tar of ``path``, which was made for this lock, and holds these digests."""
         self.path = path
         self.digests = frozenset(done)
         self._places = tar_layout(lock).places
-        with turn_os_errors(path):
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._file: ByPosition | None = file
 
     @property
     def side(self) -> str:
@@ -52,19 +53,17 @@ class PlannedTar:
         msg = f"{self.side}: {reference} is not here"
         raise NotFound(msg)
 
-    def open(self, descriptor: Descriptor, offset: int = 0) -> FileSlice:
+    def open(self, descriptor: Descriptor, offset: int = 0) -> Readable:
         """A blob's bytes from its place."""
-        if descriptor.digest not in self.digests or descriptor.digest not in self._places:
+        place = self._places.get(descriptor.digest)
+        if self._file is None or place is None or descriptor.digest not in self.digests:
             msg = f"{self.side}: {descriptor.short} is not here"
             raise NotFound(msg)
-        place = self._places[descriptor.digest]
-        return FileSlice(self._fd, place.offset + offset, place.size - offset, self.side)
+        return self._file.section(place.offset + offset, place.size - offset)
 
     def close(self) -> None:
-        """Give back the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Let go of the file; it is closed when no stream of it is left."""
+        self._file = None
 
     def remove(self) -> None:
         """Delete it: the bundle that it helped to make is whole."""
@@ -104,13 +103,13 @@ def leftovers_of(path: Path) -> list[PlannedTar]:
     """All that was set aside for this bundle; what cannot be read is of no use and passed over."""
     found = []
     for file in sorted(path.parent.glob(f"{_escaped(partial_of(path).name)}.*")):
-        if file.name.endswith(".journal"):
+        if file.name.endswith(".journal") or file == packed_of(path):
             continue
         try:
             with Journal(_journal(file)) as journal:
                 if journal.lock is not None:
                     lock = Lock.parse(journal.lock, str(file))
-                    found.append(PlannedTar(file, lock, journal.done))
+                    found.append(PlannedTar(file, OpenFile.at(file), lock, journal.done))
         except ImgsyncError:
             continue
     return found
@@ -119,14 +118,16 @@ def leftovers_of(path: Path) -> list[PlannedTar]:
 def previous_of(path: Path) -> PlannedTar | None:
     """The bundle that stands under this name now, if it is one of ours."""
     try:
-        with path.open("rb") as file:
-            header = file.read(BLOCK_BYTES)
-            raw = file.read(int(header[124:135], 8))
+        file = open_by_position(path)
+        if file is None:
+            return None
+        header = file.read_at(0, BLOCK_BYTES)
+        raw = file.read_at(BLOCK_BYTES, int(header[124:135], 8))
         lock = Lock.parse(raw, str(path))
         if not header.startswith(f"{blob_path(Digest.of(raw))}\0".encode()):
             return None
-        return PlannedTar(path, lock, [item.digest for item in lock.present()])
-    except (OSError, ValueError, ImgsyncError):
+        return PlannedTar(path, file, lock, [item.digest for item in lock.present()])
+    except (ValueError, ImgsyncError):
         return None
 
 
