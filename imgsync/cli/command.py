@@ -58,7 +58,11 @@ def write_options(
     options: Sequence[click.Parameter],
 ) -> None:
     """Some options under a heading."""
-    records = [record for option in options if (record := option.get_help_record(ctx)) is not None]
+    records = [
+        record
+        for option in options
+        if isinstance(option, click.Option) and (record := option.get_help_record(ctx)) is not None
+    ]
     if records:
         with formatter.section(heading):
             formatter.write_dl(records)
