@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
 
+    from click.shell_completion import CompletionItem
+
 
 class Program(click.Group):
     """The group of all commands, which are imported when they are needed."""
@@ -65,6 +67,17 @@ class Program(click.Group):
             advice = f" Did you mean {close[0]}?" if close else ""
             ctx.fail(f"No such command {name!r}.{advice}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands, without importing any to ask whether it is hidden; and options."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for completion
+
+        names = [
+            CompletionItem(name, help=entry.help)
+            for name, entry in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The commands with their first sentences, without importing any."""

@@ -121,6 +121,25 @@ def test_a_misspelt_command_is_a_usage_error_with_a_suggestion() -> None:
     assert "Did you mean" not in CliRunner().invoke(main, ["zzz"]).stderr
 
 
+def test_words_are_completed_without_importing_what_they_stand_for() -> None:
+    def complete(words: str, number: int) -> str:
+        environ = {**os.environ, "COMP_WORDS": words, "COMP_CWORD": str(number)}
+        environ["_IMGSYNC_COMPLETE"] = "bash_complete"
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "imgsync"],
+            capture_output=True,
+            text=True,
+            env=environ,
+            check=False,
+        )
+        assert "requests" not in done.stderr
+        return done.stdout
+
+    assert complete("imgsync ver", 1) == "plain,verify\n"
+    assert "plain,--plain-http\n" in complete("imgsync --plain", 1)
+    assert complete("imgsync --progress pl", 2) == "plain,plain\n"
+
+
 def test_an_unknown_option_is_a_usage_error(trying: Trying) -> None:
     result = trying(lambda _: None)("try", "--nothing")
     assert result.exit_code == 2
