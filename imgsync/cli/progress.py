@@ -63,9 +63,9 @@ class Reporter:
                     self.done += event.n_bytes
                 case Copied():
                     self.n_done += 1
-                    if event.how != "sent":
-                        # Nothing passed, and nothing will.
-                        self.total -= event.descriptor.size if event.how == "adopted" else 0
+                    if event.how == "adopted":
+                        # The receiver had it elsewhere: it was planned to pass, and will not.
+                        self.total -= event.descriptor.size
                 case _:
                     pass
             self.show(event)
@@ -179,6 +179,7 @@ class Bar(Reporter):
             case Copied():
                 self._end(event.descriptor.digest)
                 if self._bar is not None:
+                    self._bar.total = self.total
                     self._bar.set_postfix_str(f"{self.n_done}/{self.n_objects}", refresh=False)
             case _:
                 pass
