@@ -27,11 +27,14 @@ class Wanted:
         root: what it is; its name is the one it gets there, or None for content without a name.
         destination: which of the destinations.
         sources: which of the sources have it, best first.
+        blobs_only: some of its content is still to come: what is here is sent, but no manifest
+            and no name, so that nothing looks whole that is not.
     """
 
     root: Root
     destination: int
     sources: tuple[int, ...]
+    blobs_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ def make_plan(
     absent: Collection[Digest] = (),
     mounts_with: Sequence[str] = (),
     also_in: Sequence[tuple[int, Collection[Digest]]] = (),
+    mountable: Mapping[tuple[int, Digest], int] | None = None,
 ) -> Plan:
     """Decide what moves.
 
@@ -118,6 +122,8 @@ def make_plan(
             text; an empty text for none).
         also_in: further sources, best first, each with the digests that it has: documents that
             were read already, an earlier bundle. They are tried before the images' own.
+        mountable: content that no source has, by destination and digest, with the destination of
+            the same registry from which it is mounted.
     """
     sources = _sources_of(wanted, graph, absent)
     holders = _holders(wanted, graph, missing, mounts_with)
@@ -132,7 +138,14 @@ def make_plan(
         registry = mounts_with[place] if mounts_with else ""
         for item in graph.closure([image.root.descriptor]):
             key = (place, item.digest)
-            if item.digest in absent or key in step_at or key in present:
+            if key in step_at or key in present:
+                continue
+            if item.digest in absent:
+                if mountable and key in mountable:
+                    step_at[key] = len(steps)
+                    steps.append(Step(item, place, (), (), mountable[key]))
+                continue
+            if image.blobs_only and item.is_document:
                 continue
             if item.digest not in missing[place]:
                 present.add(key)
@@ -156,6 +169,8 @@ def make_plan(
             kept = tuple(source for source, digests in also_in if item.digest in digests)
             origins = kept + sources[item.digest]
             steps.append(Step(item, place, origins, after, mount_from, wait_for))
+        if image.blobs_only:
+            continue
         root_step = step_at.get((place, image.root.descriptor.digest))
         names.append(Naming(number, () if root_step is None else (root_step,)))
     return Plan(

@@ -11,10 +11,11 @@ from imgsync.stores.selected import Selected
 from imgsync.walk import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from imgsync.model.digest import Digest
     from imgsync.model.selection import Selection
+    from imgsync.stores import Source
 
 
 def held_by(holding: Holding) -> Collection[Digest] | None:
@@ -25,6 +26,12 @@ def held_by(holding: Holding) -> Collection[Digest] | None:
     if isinstance(inner, Containerd):
         return inner.content.digests()
     return None
+
+
+def held_sizes(source: Source) -> Mapping[Digest, int] | None:
+    """All content that a source has, with its size in bytes, where it can list that."""
+    inner = source.inner if isinstance(source, Selected) else source
+    return inner.sizes() if isinstance(inner, Listing) else None
 
 
 def is_containerd(holding: Holding) -> bool:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from imgsync.cli.command import Command
 from imgsync.cli.context import Context
+from imgsync.cli.inputs import read_input
 from imgsync.cli.options import format_option, mapping_options, selection_options
-from imgsync.cli.output import human_size, say, say_json, table
-from imgsync.errors import AllFailed, SomeFailed
+from imgsync.cli.output import say, say_json
+from imgsync.cli.push_output import plan_json, plan_text, raise_failures, result_json, tell
 from imgsync.model.image_source import Transport
+from imgsync.model.inventory import Inventory
 from imgsync.pushing.items import push_items
-from imgsync.pushing.push import PushPlan, PushResult, plan_push
+from imgsync.pushing.push import nobody, plan_push
 from imgsync.pushing.push import push as run_push
 from imgsync.pushing.request import DIGEST_TAG, OnExistingTag, PushOptions
+from imgsync.stores.joined import Joined
 from imgsync.stores.open import read_target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from imgsync.model.mapping import Mapping
     from imgsync.model.selection import Selection
-    from imgsync.pushing.push import Pushed
+    from imgsync.pushing.targets import WhoHas
 
 
 @click.command(
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     short_help="Send images to a registry, only what is missing there.",
     epilog="Example: imgsync push site.tar --to harbor.example.com/project",
 )
-@click.argument("source")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @mapping_options
 @selection_options
 @click.option(
@@ -54,18 +55,25 @@ if TYPE_CHECKING:
     help="The tag of an image that has none; {digest12} is the beginning of its digest; none "
     "pushes by digest alone.",
 )
+@click.option(
+    "--inventory",
+    metavar="FILE",
+    help="What the registry has, by `imgsync inventory`: what a delta relies on is mounted from "
+    "there.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
 @format_option
 @click.pass_obj
 def push(
     context: Context,
     *,
-    source: str,
+    sources: tuple[str, ...],
     mapping: Mapping,
     selection: Selection,
     rewrite_index: bool,
     on_existing_tag: str,
     digest_tag: str,
+    inventory: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -74,10 +82,13 @@ def push(
     SOURCE is a bundle, another tool's archive, an OCI layout folder, or an image of a registry.
     Everything is proved to be whole before the first write, and each tag is set last.
     """
-    asked = read_target(source)
-    if asked.transport is Transport.REGISTRY and asked.reference is not None:
-        context.speak_to([mapping.apply(asked.reference).registry])
-    holding = context.open_source(asked)
+    holdings = []
+    for source in sources:
+        asked = read_target(source)
+        if asked.transport is Transport.REGISTRY and asked.reference is not None:
+            context.speak_to([mapping.apply(asked.reference).registry])
+        holdings.append(context.open_source(asked))
+    holding = holdings[0] if len(holdings) == 1 else Joined(holdings)
     items = push_items(holding, mapping, selection, digest_tag)
     context.speak_to(item.target.registry for item in items)
     options = PushOptions(
@@ -86,83 +97,21 @@ def push(
         rewrite_index=rewrite_index,
         on_existing_tag=OnExistingTag(on_existing_tag),
     )
-    planned = plan_push(items, context.registries().repository, options, context.report)
+    planned = plan_push(
+        items,
+        context.registries().repository,
+        options,
+        context.report,
+        who_has=_who_has(inventory) if inventory is not None else nobody,
+    )
     if dry_run:
-        say_json(_plan_json(planned)) if as_json else say(_plan_text(planned))
+        say_json(plan_json(planned)) if as_json else say(plan_text(planned))
         return
     result = run_push(planned, options, context.report)
-    say_json(_json(result)) if as_json else _tell(result)
-    _raise_failures(result.failures, len(result.pushed))
+    say_json(result_json(result)) if as_json else tell(result)
+    raise_failures(result.failures, len(result.pushed))
 
 
-def _tell(result: PushResult) -> None:
-    for pushed in result.pushed:
-        if pushed.error is None:
-            say(f"{pushed.item.target} {pushed.root.descriptor.digest} {pushed.status}")
-    outcome = result.outcome
-    say(
-        f"sent {outcome.n_sent} objects, {human_size(outcome.n_sent_bytes)}; "
-        f"mounted {outcome.n_mounted}"
-    )
-
-
-def _json(result: PushResult) -> dict[str, Any]:
-    return {
-        "images": [_image_json(pushed) for pushed in result.pushed],
-        "sent_objects": result.outcome.n_sent,
-        "sent_bytes": result.outcome.n_sent_bytes,
-        "mounted_objects": result.outcome.n_mounted,
-    }
-
-
-def _image_json(pushed: Pushed) -> dict[str, Any]:
-    value: dict[str, Any] = {
-        "image": pushed.item.label,
-        "target": str(pushed.item.target),
-        "digest": str(pushed.root.descriptor.digest),
-        "source_digest": str(pushed.item.root.descriptor.digest),
-        "before": str(pushed.before.digest) if pushed.before is not None else None,
-        "status": pushed.status,
-    }
-    if pushed.error is not None:
-        value["error"] = pushed.error.message
-    return value
-
-
-def _plan_text(planned: PushPlan) -> str:
-    rows = [
-        (
-            str(pushed.item.target),
-            pushed.root.descriptor.digest.short,
-            pushed.status if pushed.status != "pushed" else "to push",
-            pushed.before.digest.short if pushed.before is not None else "",
-        )
-        for pushed in planned.pushed
-    ]
-    plan = planned.plan
-    images = table(("TARGET", "DIGEST", "STATUS", "TAG NOW"), rows)
-    sums = (
-        f"to send: {len(plan.steps)} objects, at most {human_size(plan.n_bytes)}; "
-        f"{plan.n_present} objects are there already"
-    )
-    return f"{images}\n{sums}"
-
-
-def _plan_json(planned: PushPlan) -> dict[str, Any]:
-    return {
-        "images": [_image_json(pushed) for pushed in planned.pushed],
-        "objects": len(planned.plan.steps),
-        "bytes": planned.plan.n_bytes,
-        "present_objects": planned.plan.n_present,
-        "present_bytes": planned.plan.n_present_bytes,
-    }
-
-
-def _raise_failures(failures: Sequence[tuple[str, Any]], n_images: int) -> None:
-    if not failures:
-        return
-    if len(failures) == n_images:
-        msg = "no image was pushed" if n_images > 1 else "the image was not pushed"
-        raise AllFailed(msg, failures)
-    msg = f"{len(failures)} of {n_images} images were not pushed, the others were"
-    raise SomeFailed(msg, failures, hint="the same command again sends only what is missing")
+def _who_has(path: str) -> WhoHas:
+    known = Inventory.parse(read_input(path, what="--inventory"), path)
+    return known.repositories_of

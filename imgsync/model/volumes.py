@@ -77,14 +77,16 @@ def split(lock: Lock, size: int) -> tuple[VolumePlan, ...]:
     )
 
 
-def volume_of(lock: Lock, digest: Digest) -> int | None:
-    """Which volume of the set holds a blob that this volume declares absent; from 1."""
+def volume_numbers(lock: Lock) -> dict[Digest, int]:
+    """Which volume of the set holds each blob, from 1; nothing for a bundle in one piece."""
     if lock.volume is None:
-        return None
-    for plan in split(whole_lock(lock), lock.volume.size):
-        if digest in plan.lock.objects and digest not in plan.lock.absent:
-            return plan.volume.number
-    return None
+        return {}
+    return {
+        item.digest: plan.volume.number
+        for plan in split(whole_lock(lock), lock.volume.size)
+        for item in plan.lock.present()
+        if not item.is_document
+    }
 
 
 def named_roots(lock: Lock) -> tuple[Root, ...]:

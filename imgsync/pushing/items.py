@@ -8,8 +8,10 @@ from imgsync.documents import reader_of
 from imgsync.errors import Conflict, InvalidReference, NotFound
 from imgsync.model.bundle import AbsentReason
 from imgsync.model.reference import Reference
+from imgsync.model.volumes import volume_numbers
 from imgsync.platforms import absent_of, platforms_of
 from imgsync.pushing.request import PushItem, digest_tag
+from imgsync.stores import Locked
 from imgsync.walk import Graph, walk
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ def push_items(
         closure = graph.closure([graph.descriptors[digest]])
         return [item.digest for item in closure if item.is_document]
 
+    lock = holding.lock() if isinstance(holding, Locked) else None
+    volumes = volume_numbers(lock) if lock is not None else {}
     items = []
     for root in selection.chosen(roots, documents_of, side=holding.side):
         absent = dict(bundle.absent)
@@ -62,7 +66,7 @@ def push_items(
             left_out = absent_of(graph, root.descriptor, selection.choice, platforms)
             absent.update(dict.fromkeys(left_out, AbsentReason.PLATFORM))
         target = _target(root, mapping, tag_template)
-        items.append(PushItem(root.label, root, target, holding, absent))
+        items.append(PushItem(root.label, root, target, holding, absent, volumes))
     _check_targets(items, mapping)
     return sorted(items, key=lambda item: item.root.name is None)
 

@@ -34,6 +34,7 @@ class PushItem:
         label: how messages call it.
         target: registry, repository and tag; without a tag it is pushed by digest alone.
         absent: what the source declares to be left out.
+        volumes: of a volume, which one of the set has each blob.
     """
 
     label: str
@@ -41,6 +42,7 @@ class PushItem:
     target: Reference
     source: Source
     absent: Mapping[Digest, AbsentReason] = field(default_factory=dict)
+    volumes: Mapping[Digest, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from imgsync.model.bundle import Bundle
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
+    from imgsync.model.lock import Lock
     from imgsync.model.reference import Reference
 
 
@@ -76,6 +77,15 @@ class Listing(Protocol):
 
     def sizes(self) -> Mapping[Digest, int]:
         """Every object by its digest, with the size in bytes that it has there."""
+        ...
+
+
+@runtime_checkable
+class Locked(Protocol):
+    """A store that imgsync may have written, with a lock that says what it is."""
+
+    def lock(self) -> Lock | None:
+        """The lock, proved; None where imgsync did not write the store."""
         ...
 
 

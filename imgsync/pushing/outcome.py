@@ -1,0 +1,55 @@
+"""What comes of a push, image by image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from imgsync.transfer import Outcome
+
+if TYPE_CHECKING:
+    from imgsync.errors import ImgsyncError
+    from imgsync.model.bundle import AbsentReason, Root
+    from imgsync.model.descriptor import Descriptor
+    from imgsync.model.digest import Digest
+    from imgsync.pushing.request import PushItem
+
+
+@dataclass(slots=True)
+class Pushed:
+    """One image that was asked for, and what came of it.
+
+    Attributes:
+        root: what stands at the target now; another digest than the item's if rewritten.
+        expected: content that is not at the source, and that the destination must have.
+        before: what the tag meant before, if it stood there.
+        status: pushed, unchanged, skipped, waiting (for other volumes) or failed.
+        waiting_for: what is still to come, of an image that waits.
+    """
+
+    item: PushItem
+    root: Root
+    expected: dict[Digest, AbsentReason] = field(default_factory=dict)
+    before: Descriptor | None = None
+    status: str = "pushed"
+    waiting_for: tuple[Descriptor, ...] = ()
+    error: ImgsyncError | None = None
+
+    def fail(self, error: ImgsyncError) -> None:
+        """It is not pushed, for this reason."""
+        self.status, self.error = "failed", error
+
+
+@dataclass(slots=True)
+class PushResult:
+    """All images, in the order in which they were asked for, and the engine's figures."""
+
+    pushed: list[Pushed]
+    outcome: Outcome = field(default_factory=Outcome)
+
+    @property
+    def failures(self) -> list[tuple[str, ImgsyncError]]:
+        """Each failed image with its error."""
+        return [
+            (pushed.item.label, pushed.error) for pushed in self.pushed if pushed.error is not None
+        ]

@@ -1,0 +1,105 @@
+"""Before the first byte: every image is read and proved to be whole, or told why it is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from imgsync.documents import DocumentReader
+from imgsync.errors import PartialRefused
+from imgsync.events import Noted, Report
+from imgsync.presence import held_sizes
+from imgsync.pushing.outcome import Pushed
+from imgsync.pushing.wholeness import Wholeness, undeclared, wholeness
+from imgsync.rewriting import rewrite
+from imgsync.walk import Graph, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from imgsync.model.digest import Digest
+    from imgsync.pushing.request import PushItem, PushOptions
+    from imgsync.stores import Source
+
+
+class Preflight:
+    """Reads the images of a push.
+
+    Attributes:
+        graph: everything below their roots, rewritten indexes included.
+        documents: the bytes of every document.
+    """
+
+    def __init__(self, items: Sequence[PushItem], options: PushOptions, report: Report) -> None:
+        """Look at these images, with nothing read yet."""
+        self.graph = Graph()
+        self.documents: dict[Digest, bytes] = {}
+        self._items = items
+        self._options = options
+        self._report = report
+        self._sources: dict[Digest, list[Source]] = {}
+        self._held: dict[int, Mapping[Digest, int] | None] = {}
+
+    def check(self) -> list[Pushed]:
+        """Each image, failed or fit to be pushed.
+
+        Raises:
+            PartialRefused: one declares content absent, and is not to be rewritten.
+        """
+        for item in self._items:
+            sources = self._sources.setdefault(item.root.descriptor.digest, [])
+            if item.source not in sources:
+                sources.append(item.source)
+        read = DocumentReader(
+            lambda item: self._sources[self.graph.ancestor(item.digest)],
+            jobs=self._options.jobs,
+            kept=self.documents,
+        )
+        walk([item.root.descriptor for item in self._items], read, graph=self.graph)
+        return [self._checked(item) for item in self._items]
+
+    def _checked(self, item: PushItem) -> Pushed:
+        pushed = Pushed(item, item.root)
+        whole = wholeness(item, self.graph, self._held_by(item.source))
+        if whole.error is not None:
+            pushed.fail(whole.error)
+        elif whole.lacking and not self._options.rewrite_index:
+            error = undeclared(item, whole)
+            if error is None:
+                raise _partial(item)
+            pushed.fail(error)
+        elif whole.lacking:
+            self._rewrite(pushed, whole)
+        pushed.expected = whole.expected
+        return pushed
+
+    def _rewrite(self, pushed: Pushed, whole: Wholeness) -> None:
+        root = pushed.root
+        try:
+            made = rewrite(self.graph, root.descriptor, whole.lacking)
+        except PartialRefused as error:
+            pushed.fail(error)
+            return
+        made.add_to(self.graph)
+        self.documents.update(made.documents)
+        pushed.root = replace(root, descriptor=made.root)
+        self._report(
+            Noted(
+                f"{pushed.item.label}: the index was rewritten, {root.descriptor.digest} -> "
+                f"{made.root.digest}; pins and signatures of the old digest do not hold for it"
+            )
+        )
+
+    def _held_by(self, source: Source) -> Mapping[Digest, int] | None:
+        if id(source) not in self._held:
+            self._held[id(source)] = held_sizes(source)
+        return self._held[id(source)]
+
+
+def _partial(item: PushItem) -> PartialRefused:
+    msg = (
+        f"{item.label} is not whole: its bundle leaves out platforms, and a registry refuses an "
+        "index whose children it does not have"
+    )
+    hint = "push the platforms that are whole, under a new digest: --rewrite-index"
+    return PartialRefused(msg, hint=hint)
