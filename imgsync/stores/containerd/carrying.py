@@ -87,8 +87,13 @@ class Carrying:
         return (
             self._loopback is not None
             and wanted.can_be_fetched
+            and not wanted.only
             and (not wanted.lacking or wanted.platforms_to_fetch is not None)
-            and (self._always_fetch or wanted.carried_bytes >= SMALL_BYTES)
+            and (
+                self._always_fetch
+                or not wanted.has_all_documents
+                or wanted.carried_bytes >= SMALL_BYTES
+            )
         )
 
     def _fetch(self, wanted: Wanted) -> None:
@@ -169,7 +174,7 @@ class Carrying:
                 blobs,
                 self._source,
                 self._report,
-                all_platforms=all(wanted.has_all_documents for wanted in images),
+                platform=next((wanted.only for wanted in images if wanted.only), ""),
             )
         except ImgsyncError as error:
             for wanted in images:

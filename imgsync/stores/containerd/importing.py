@@ -101,20 +101,12 @@ class _Import:
         descriptors = [root.descriptor for root in self._roots]
         configs = DocumentReader(lambda _item: (source, containerd), jobs=options.jobs)
         self._platforms = platforms_of(self._graph, descriptors, configs)
-        self._wanted = make_wanted(
-            self._roots,
-            self._graph,
-            present=self._present,
-            available=source.sizes() if isinstance(source, Listing) else None,
-            absent=absent,
-            platforms=self._platforms,
-        )
+        self._required = options.required or options.node
+        self._wanted = self._look(self._roots)
 
     def run(self) -> ImportResult:
         self._check_names()
-        required = self._options.required or self._options.node
         for wanted in self._wanted:
-            wanted.error = refusal(wanted, self._graph, required, self._source.side)
             if wanted.error is None and (line := note(wanted)):
                 self._report(Noted(line, "warning"))
         moving = [wanted for wanted in self._wanted if wanted.error is None]
@@ -125,13 +117,11 @@ class _Import:
             carrying.load([wanted for wanted in moving if wanted not in unchanged])
             self._prove(moving)
             again = [wanted for wanted in moving if isinstance(wanted.error, ContainerdError)]
-            for wanted in again:
-                self._report(Retried(wanted.label, str(wanted.error)))
-                wanted.error = None
             if again:
                 unchanged = [wanted for wanted in unchanged if wanted not in again]
+                self._look_again(again)
                 # What one carrier cannot do, the other may.
-                carrying.load(again, by_stream=True)
+                carrying.load([item for item in again if item.error is None], by_stream=True)
                 self._prove(moving)
         self._forget_half()
         for wanted in moving:
@@ -146,12 +136,40 @@ class _Import:
 
         A delta bundle relies on what its receiver has, and that may be a manifest.
         """
-        if not graph.problems.keys() & self._present:
+        unread = {
+            item.digest
+            for item in graph.descriptors.values()
+            if item.is_document and item.digest not in graph.documents
+        }
+        if not unread & self._present:
             return graph
         known = KeptDocuments({digest: item.raw for digest, item in graph.documents.items()})
         sources = (known, self._containerd)
         descriptors = [root.descriptor for root in self._roots]
         return walk(descriptors, DocumentReader(lambda _item: sources, jobs=self._options.jobs))
+
+    def _look(self, roots: Sequence[Root]) -> list[Wanted]:
+        """What has to be done for these roots, as the namespace is now; some are refused."""
+        source = self._source
+        found = make_wanted(
+            roots,
+            self._graph,
+            present=self._present,
+            available=source.sizes() if isinstance(source, Listing) else None,
+            absent=self._absent,
+            platforms=self._platforms,
+        )
+        for wanted in found:
+            wanted.error = refusal(wanted, self._graph, self._required, source.side)
+        return found
+
+    def _look_again(self, images: Sequence[Wanted]) -> None:
+        """Forget what went wrong, and what was there at first and went with the garbage."""
+        now = {wanted.root.digest: wanted for wanted in self._look(self._roots)}
+        for wanted in images:
+            self._report(Retried(wanted.label, str(wanted.error)))
+            wanted.update(now[wanted.root.digest])
+        self._narrow(images, by_stream=True)
 
     def _check_names(self) -> None:
         others = [
@@ -198,9 +216,7 @@ class _Import:
             loopback = stack.enter_context(
                 serving(self._containerd, self._source, catalog, self._report)
             )
-        else:
-            for wanted in self._wanted:
-                wanted.narrow(self._options.required or self._options.node, self._graph)
+        self._narrow(self._wanted, by_stream=loopback is None)
         return Carrying(
             self._containerd,
             self._source,
@@ -209,6 +225,10 @@ class _Import:
             jobs=self._options.jobs,
             always_fetch=self._options.carrier is Carrier.LOOPBACK,
         )
+
+    def _narrow(self, images: Sequence[Wanted], *, by_stream: bool) -> None:
+        for wanted in images:
+            wanted.narrow(self._graph, self._required, by_stream=by_stream)
 
     # After.
 

@@ -43,19 +43,20 @@ def import_stream(
     source: Source,
     report: Report,
     *,
-    all_platforms: bool = True,
+    platform: str = "",
 ) -> None:
     """Send the blobs, then let the names mean their roots.
 
-    Without ``all_platforms`` containerd looks at no other platform than its own, which is what an
-    image needs whose other manifests are nowhere.
+    With a ``platform`` containerd looks at no other, which is what an image needs whose other
+    manifests are nowhere. Else never: what is said of one platform evicts the others (1.x).
 
     Raises:
         ImgsyncError: the source failed or lied; no name was set.
         ContainerdError: ``ctr`` failed.
     """
     command = ("images", "import")
-    flags = [*ctr.local(*command), *(["--all-platforms"] if all_platforms else []), "--no-unpack"]
+    which = ["--platform", platform] if platform else ["--all-platforms"]
+    flags = [*ctr.local(*command), *which, "--no-unpack"]
     with (
         tempfile.TemporaryFile() as err,
         ctr.start(

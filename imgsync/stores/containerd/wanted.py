@@ -6,10 +6,10 @@ the namespace has it, the source gives it, or nobody does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imgsync.completeness import Completeness, completeness
+from imgsync.completeness import Completeness, PlatformState, completeness
 from imgsync.errors import ContentError, ImgsyncError, MissingContent
 from imgsync.model.media_types import Kind
 
@@ -36,6 +36,7 @@ class Wanted:
         missing: what of it the namespace lacks.
         lacking: what of it neither the namespace nor the source has.
         state: which platforms are whole when everything came that can come.
+        only: the one platform that is loaded, where that must be said; else empty.
         error: why it is not loaded.
     """
 
@@ -46,7 +47,8 @@ class Wanted:
     missing: frozenset[Digest]
     lacking: frozenset[Digest]
     state: Completeness
-    error: ImgsyncError | None = field(default=None)
+    only: str = ""
+    error: ImgsyncError | None = None
 
     @property
     def label(self) -> str:
@@ -78,33 +80,46 @@ class Wanted:
         """Whether every index and manifest is there, or comes."""
         return not any(item.is_document and item.digest in self.lacking for item in self.closure)
 
-    def narrow(self, node: Platform, graph: Graph) -> None:
-        """Carry the node's platform alone, if the image cannot be sent as a stream otherwise.
-
-        An import looks at all manifests of an index or at those of its own platform.
-        """
-        own = self.state.for_host(node)
-        if self.has_all_documents or own is None:
-            return
-        kept = {item.digest for item in self.closure if item.kind is Kind.INDEX}
-        kept.add(own.manifest.digest)
-        kept.update(item.digest for item in graph.children(own.manifest.digest))
-        self.lacking |= {item.digest for item in self.closure if item.digest not in kept}
-
     @property
     def platforms_to_fetch(self) -> tuple[str, ...] | None:
-        """The platforms whose selection fetches exactly what is whole; None if there is no such.
+        """The platforms to say, so that a fetch takes just what is whole; None if there are none.
 
         containerd takes every manifest that one of them matches (os, architecture, variant), and
         every one that says no platform. So none of those may lack anything.
         """
-        keys = {_key(state.manifest.platform) for state in self.state.whole} - {""}
-        selected = {"", *keys}
-        if not keys or self.state.absent_indexes:
+        groups = _groups(self.state)
+        if self.state.absent_indexes or not _is_whole(groups.pop("", ())):
             return None
-        if any(_key(state.manifest.platform) in selected for state in self.state.incomplete):
-            return None
-        return tuple(sorted(keys))
+        return tuple(sorted(key for key, states in groups.items() if _is_whole(states))) or None
+
+    def update(self, now: Wanted) -> None:
+        """Take over what was found by looking again."""
+        self.missing, self.lacking, self.state = now.missing, now.lacking, now.state
+        self.error = now.error
+
+    def narrow(self, graph: Graph, required: Platform, *, by_stream: bool) -> None:
+        """Carry no more than can be held, where a manifest is nowhere.
+
+        A fetch takes the platforms that are said, an import one of them; what belongs to no
+        platform (an attestation) is not held by either, and would go with the next garbage
+        collection.
+        """
+        own = self.state.for_host(required)
+        if self.has_all_documents or own is None:
+            return
+        keys = self.platforms_to_fetch
+        if by_stream or keys is None:
+            kept_states = [own]
+            self.only = _key(own.manifest.platform or own.platform)
+        else:
+            kept_states = [
+                state for state in self.state.states if _key(state.manifest.platform) in ("", *keys)
+            ]
+        kept = {item.digest for item in self.closure if item.kind is Kind.INDEX}
+        for state in kept_states:
+            kept.add(state.manifest.digest)
+            kept.update(item.digest for item in graph.children(state.manifest.digest))
+        self.lacking |= {item.digest for item in self.closure if item.digest not in kept}
 
 
 def make_wanted(
@@ -214,6 +229,18 @@ def _key(platform: Platform | None) -> str:
         variant = ""
     parts = [platform.os, platform.architecture] + ([variant] if variant else [])
     return "/".join(parts)
+
+
+def _groups(state: Completeness) -> dict[str, list[PlatformState]]:
+    """All manifests by what containerd tells them apart by."""
+    groups: dict[str, list[PlatformState]] = {}
+    for item in state.states:
+        groups.setdefault(_key(item.manifest.platform), []).append(item)
+    return groups
+
+
+def _is_whole(states: Iterable[PlatformState]) -> bool:
+    return all(state.is_whole for state in states)
 
 
 def _list(items: Sequence[Descriptor]) -> str:
