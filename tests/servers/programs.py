@@ -16,8 +16,11 @@ DEBIAN_PACKAGES = {
     "podman": "podman",
     "redis-server": "redis-server",
     "skopeo": "skopeo",
+    "ssh-agent": "openssh-client",
+    "ssh-keygen": "openssh-client",
     "sshd": "openssh-server",
     "umoci": "umoci",
+    "zstd": "zstd",
 }
 
 # Debian keeps servers where the PATH of an ordinary user does not look.
