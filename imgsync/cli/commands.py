@@ -41,6 +41,9 @@ COMMANDS: Final = {
         "import_", "import_", "Load images into containerd, and prove that they are there."
     ),
     "serve": Entry("serve", "serve", "Offer images as a read-only registry."),
+    "inventory": Entry(
+        "inventory", "inventory", "Write down which content a registry, namespace or file has."
+    ),
     "login": Entry("login", "login", "Keep the credentials of a registry, once they are proved."),
     "logout": Entry("logout", "logout", "Forget the credentials of a registry."),
 }

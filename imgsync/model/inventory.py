@@ -17,15 +17,18 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from imgsync.errors import ImgsyncError, InvalidInput
+from imgsync.errors import ImgsyncError, InvalidInput, InvalidReference
 from imgsync.model.digest import Digest
 from imgsync.model.json_fields import Fields
 from imgsync.model.lock import FORMAT as LOCK_FORMAT
 from imgsync.model.lock import Lock
+from imgsync.model.reference import Reference
 from imgsync.model.strict_json import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from imgsync.model.bundle import Root
 
 FORMAT: Final = "imgsync.inventory/1"
 MAX_BYTES: Final = 512 * 1024 * 1024
@@ -125,7 +128,7 @@ class Inventory:
                 for names in sorted(groups)
             ],
         }
-        return f"{json.dumps(value, indent=0, sort_keys=True, ensure_ascii=False)}\n".encode()
+        return f"{json.dumps(value, indent=0, ensure_ascii=False)}\n".encode()
 
 
 def read_have(raw: bytes, label: str) -> frozenset[Digest]:
@@ -145,7 +148,7 @@ def of_lock(lock: Lock, label: str) -> Inventory:
             if digest not in lock.absent:
                 yield digest, ""
         for root in lock.roots:
-            name = root.name.name if root.name is not None else ""
+            name = repository_of(root)
             stack = [root.descriptor.digest] if name else []
             seen: set[Digest] = set()
             while stack:
@@ -158,6 +161,17 @@ def of_lock(lock: Lock, label: str) -> Inventory:
                 stack.extend(lock.objects[digest].children or ())
 
     return Inventory.make((label,), found())
+
+
+def repository_of(root: Root) -> str:
+    """The ``registry/repository`` of a root, by its name or by its label if that is one."""
+    if root.name is not None:
+        return root.name.name
+    try:
+        name = Reference.parse(root.extra)
+    except InvalidReference:
+        return ""
+    return name.name if str(name) == root.extra else ""
 
 
 def _decompressed(raw: bytes, label: str) -> bytes:

@@ -1,0 +1,1 @@
+"""Taking inventories: which content a registry, a namespace, a folder or an archive has."""
