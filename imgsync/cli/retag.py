@@ -174,4 +174,4 @@ def _tell(changes: Sequence[tuple[str, str]], *, as_json: bool, dry_run: bool) -
     if not changes:
         say("unchanged: every image has its name already")
     elif dry_run:
-        say(f"{len(changes)} names would change")
+        say(f"{len(changes)} name{'s' if len(changes) > 1 else ''} would change")

@@ -22,14 +22,14 @@ class Try:
     """Runs ``imgsync try …``, a command that calls what the test wants."""
 
     def __init__(self, body: Callable[[Context], None], *more: Callable[[Any], Any]) -> None:
-        @click.command(cls=Command, name="try")
         @click.pass_obj
         def run(context: Context, /, **_: Any) -> None:
             body(context)
 
+        function: Callable[..., Any] = run
         for decorate in more:
-            decorate(run)
-        self.command = run
+            function = decorate(function)
+        self.command = click.command(cls=Command, name="try")(function)
 
     def __call__(self, *args: str, env: dict[str, str] | None = None, **more: Any) -> Result:
         return CliRunner().invoke(main, list(args) or ["try"], env=env, **more)

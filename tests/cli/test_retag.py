@@ -19,6 +19,7 @@ from imgsync.stores.archive.opening import open_archive
 from imgsync.stores.layout import Layout
 from tests.bundling.stores import memory_of, requests_of
 from tests.images import Images
+from tests.servers.containerd import Containerd
 
 if TYPE_CHECKING:
     from imgsync.stores import Holding
@@ -182,3 +183,58 @@ def test_registries_are_not_retagged() -> None:
     result = _retag("docker://quay.io/a/b:1", "--to", TO, "--in-place")
     assert result.exit_code == 2
     assert "imgsync push quay.io/a/b:1 --to" in result.stderr
+
+
+# --- containerd -------------------------------------------------------------------------------
+
+OLD, NEW = "registry.example/team/app:1.0", "harbor.example.com/tmp/team/app:1.0"
+
+
+def _in(containerd: Containerd, namespace: str, *args: object) -> Result:
+    return _retag(*args, "--address", containerd.socket, "-n", namespace)
+
+
+@pytest.mark.real
+def test_in_containerd_a_name_is_added(
+    containerd: Containerd, namespace: str, fixture_images: Images, tmp_path: Path
+) -> None:
+    containerd.import_archive(fixture_images.write_archive(tmp_path / "a.tar", [OLD]), namespace)
+    digest = fixture_images.names[OLD]["digest"]
+    dry = _in(containerd, namespace, f"containerd:{OLD}", "--to", TO, "--dry-run")
+    assert dry.stdout == f"{OLD} -> {NEW}\n1 name would change\n"
+    assert set(containerd.images(namespace)) == {OLD}
+    result = _in(containerd, namespace, f"containerd:{OLD}", "--to", TO)
+    assert result.stdout == f"{OLD} -> {NEW}\n", result.output
+    twin = f"harbor.example.com/tmp/team/app@{digest}"
+    assert containerd.images(namespace) == {OLD: digest, NEW: digest, twin: digest}
+    again = _in(containerd, namespace, f"containerd:{OLD}", "--to", TO)
+    assert again.stdout == "unchanged: every image has its name already\n"
+
+
+@pytest.mark.real
+def test_in_containerd_a_name_is_taken_away_only_by_force(
+    containerd: Containerd, namespace: str, fixture_images: Images, tmp_path: Path
+) -> None:
+    other = "registry.example/team/app:1.1"
+    archive = fixture_images.write_archive(tmp_path / "a.tar", [OLD, other])
+    containerd.import_archive(archive, namespace)
+    digests = [fixture_images.names[name]["digest"] for name in (OLD, other)]
+    refused = _in(containerd, namespace, f"containerd:{OLD}", other)
+    assert refused.exit_code == 2
+    assert all(digest in refused.stderr for digest in digests)
+    assert containerd.images(namespace)[other] == digests[1]
+    forced = _in(containerd, namespace, f"containerd:{OLD}", other, "--force")
+    assert forced.exit_code == 0, forced.output
+    assert f"meant {digests[1]}, and now {digests[0]}" in forced.stderr
+    assert containerd.images(namespace)[other] == digests[0]
+
+
+@pytest.mark.real
+def test_in_containerd_one_image_is_named(containerd: Containerd, namespace: str) -> None:
+    whole = _in(containerd, namespace, "containerd:", "--to", TO)
+    assert whole.exit_code == 2
+    assert "names no image" in whole.stderr
+    to_file = _in(containerd, namespace, f"containerd:{OLD}", "--to", TO, "-o", "x.tar")
+    assert to_file.exit_code == 2
+    absent = _in(containerd, namespace, f"containerd:{OLD}", "--to", TO)
+    assert absent.exit_code == 5
