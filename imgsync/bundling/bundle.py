@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -13,10 +14,11 @@ from imgsync.events import Noted
 from imgsync.model.volumes import VolumePlan, split
 from imgsync.stores.archive.archive_file import journal_of, partial_of
 from imgsync.stores.archive.journal import Journal, JournalDocuments
+from imgsync.stores.archive.planned_tar import PlannedTar, previous_of
 from imgsync.stores.archive.redo import finish_rewrite
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from imgsync.bundling.request import BundleOptions, Request
@@ -48,15 +50,16 @@ def bundle_to_file(
         AllFailed, BudgetSpent, Conflict, NoSpace: see `Preparation.prepare` and `make_file`.
     """
     finish_rewrite(path)
-    with Journal(journal_of(path)) as journal:
+    with Journal(journal_of(path)) as journal, _earlier([path]) as earlier:
         was_fresh = journal.is_fresh
         if options.refresh:
             journal.forget()
         try:
             documents = JournalDocuments(journal)
-            preparation = Preparation(options, documents, report, journal)
+            preparation = Preparation(options, documents, report, journal, earlier)
             prepared = preparation.prepare(requests, docker_platform)
-            return Bundled(prepared, make_file(prepared, path, journal, options, report))
+            made = make_file(prepared, path, journal, options, report, earlier=earlier)
+            return Bundled(prepared, made)
         except ImgsyncError as error:
             if was_fresh and not journal.done and not _is_worth_going_on(error):
                 partial_of(path).unlink(missing_ok=True)
@@ -81,28 +84,34 @@ def bundle_to_volumes(
         InvalidInput: a volume cannot hold the manifests.
         As `bundle_to_file`.
     """
-    with Journal(journal_of(path)) as journal:
+    with Journal(journal_of(path)) as journal, _earlier(volumes_beside(path)) as earlier:
         if options.refresh:
             journal.forget()
         documents = JournalDocuments(journal)
-        prepared = Preparation(options, documents, report, journal).prepare(
-            requests, docker_platform
-        )
+        preparation = Preparation(options, documents, report, journal, earlier)
+        prepared = preparation.prepare(requests, docker_platform)
         plans = split(prepared.lock, size)
-        files = [volume_path(path, plan.volume) for plan in plans]
-        others = sorted({*volumes_beside(path), *files})
         made = []
-        for file, plan in zip(files, plans, strict=True):
+        for plan in plans:
+            file = volume_path(path, plan.volume)
             part = replace(prepared, lock=plan.lock)
             if plan.is_oversized:
                 report(Noted(f"{file}: holds one blob that is larger than a volume", "warning"))
             with Journal(journal_of(file)) as progress:
                 result = make_file(
-                    part, file, progress, options, report, roots=plan.roots, others=others
+                    part, file, progress, options, report, roots=plan.roots, earlier=earlier
                 )
             made.append((file, plan, Bundled(part, result)))
         journal.remove()
         return made
+
+
+@contextmanager
+def _earlier(paths: Sequence[Path]) -> Iterator[list[PlannedTar]]:
+    """The bundles of ours that stand at these paths, open; what they have is not fetched."""
+    with ExitStack() as stack:
+        found = [previous_of(path) for path in paths]
+        yield [stack.enter_context(item) for item in found if item is not None]
 
 
 def volume_path(path: Path, volume: Volume) -> Path:

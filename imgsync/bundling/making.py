@@ -18,7 +18,7 @@ from imgsync.stores.archive.archive_stream import ArchiveStream
 from imgsync.stores.archive.disk import check_room, pwrite_all, sync_folder, turn_os_errors
 from imgsync.stores.archive.frames_file import FramesFile, open_by_position
 from imgsync.stores.archive.packed_file import PackedArchiveFile, is_packed_name
-from imgsync.stores.archive.planned_tar import leftovers_of, previous_of, set_aside
+from imgsync.stores.archive.planned_tar import PlannedTar, leftovers_of, set_aside
 from imgsync.transfer import Outcome, run
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ def make_file(
     report: Report,
     *,
     roots: Sequence[Root] | None = None,
-    others: Sequence[Path] = (),
+    earlier: Sequence[PlannedTar] = (),
 ) -> Made:
     """Make the bundle at ``path``, or go on with it, or see that it is there.
 
     ``roots`` are those that ``index.json`` names, where they are not all of the lock's (a
-    volume); ``others`` are further bundles that may have some of the content.
+    volume); what ``earlier`` bundles have is taken from there.
 
     Raises:
         NoSpace: the file system cannot hold it; nothing was fetched.
@@ -80,10 +80,7 @@ def make_file(
         also: list[tuple[Source, Collection[Digest]]] = []
         leftovers = [stack.enter_context(item) for item in leftovers_of(path)]
         also.extend((item, item.digests) for item in leftovers)
-        for earlier in (path, *others):
-            previous = previous_of(earlier)
-            if previous is not None:
-                also.append((stack.enter_context(previous), previous.digests))
+        also.extend((item, item.digests) for item in earlier)
         kind = PackedArchiveFile if is_packed else ArchiveFile
         file = stack.enter_context(kind(path, layout, journal, report=report))
         outcome = _fill(prepared, file, also, options, report)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from imgsync.model.digest import Digest
     from imgsync.model.platform import Platform
     from imgsync.stores.archive.journal import Journal
+    from imgsync.stores.archive.planned_tar import PlannedTar
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,13 @@ class Preparation:
         documents: MutableMapping[Digest, bytes],
         report: Report,
         journal: Journal | None = None,
+        earlier: Sequence[PlannedTar] = (),
     ) -> None:
-        """Keep what the steps share; ``documents`` receives the bytes of all that is read."""
+        """Keep what the steps share; ``documents`` receives the bytes of all that is read.
+
+        Documents that ``earlier`` bundles have are read from there.
+        """
+        self._earlier = earlier
         self._options = options
         self._documents = documents
         self._report = report
@@ -127,7 +133,8 @@ class Preparation:
         return _unique(found)
 
     def _sources_of(self, descriptor: Descriptor) -> Sequence[Source]:
-        return self._sources[self._graph.ancestor(descriptor.digest)]
+        earlier = [item for item in self._earlier if descriptor.digest in item.digests]
+        return [*earlier, *self._sources[self._graph.ancestor(descriptor.digest)]]
 
     def _is_whole(self, request: Request, root: Root) -> bool:
         problems = self._graph.problems_of(root.descriptor)
