@@ -88,6 +88,26 @@ def parse_platform(text: str) -> str:
     return text
 
 
+def parse_prefix(text: str) -> str:
+    """What may stand behind ``to``, as it was written.
+
+    Raises:
+        InvalidInput: it is no prefix.
+    """
+    make_mapping(text, (), keep_registry=False)
+    return text
+
+
+def parse_rule(text: str) -> str:
+    """What may stand in ``map``, as it was written.
+
+    Raises:
+        InvalidInput: it is no rule.
+    """
+    make_mapping("", [text], keep_registry=False)
+    return text
+
+
 def make_mapping(to: str, rules: Iterable[str], *, keep_registry: bool) -> Mapping:
     """The mapping of ``to``, ``map`` and ``keep-registry``.
 

@@ -15,7 +15,9 @@ from imgsync.mirror.names import (
     parse_host,
     parse_image,
     parse_platform,
+    parse_prefix,
     parse_repository,
+    parse_rule,
     parse_tag,
 )
 from imgsync.mirror.nodes import MapNode, TextNode
@@ -142,9 +144,12 @@ _PLATFORMS: Final = _texts(Text("a platform such as linux/amd64", parse_platform
 _REFERRERS: Final = Many(Text("all, none or an artifact type"), or_one=True, least=1)
 
 _COMMON: Final = {
-    "to": Key(_TEXT, "The prefix that every name is put under, HOST/PROJECT."),
+    "to": Key(
+        Text("a prefix HOST/PROJECT", parse_prefix),
+        "The prefix that every name is put under, HOST/PROJECT.",
+    ),
     "map": Key(
-        Many(Text("a rule PATTERN=TEMPLATE"), or_one=True),
+        Many(Text("a rule PATTERN=TEMPLATE", parse_rule), or_one=True),
         "Rules that rename what matches, as `imgsync retag --map` has them; the first wins.",
     ),
     "keep-registry": Key(Flag(), "Keep the source's host as a part of the path under `to`."),

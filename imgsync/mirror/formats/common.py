@@ -72,7 +72,9 @@ def items(node: Node, reading: Reading, what: str) -> tuple[Node, ...]:
 def text(node: Node, reading: Reading, what: str) -> str | None:
     """The node's text, or None and a problem."""
     if isinstance(node, TextNode) and not node.is_null:
-        return reading.text(node)
+        n_before = len(reading.problems)
+        written = reading.text(node)
+        return written if len(reading.problems) == n_before else None
     reading.refuse(node, f"{what}: a text is expected, {kind_of(node)} stands here")
     return None
 

@@ -60,8 +60,11 @@ class Hosts:
             return
         refuse_others(fields, (*_CREDS, *TUNING), reading, "regsync's creds", _CREDS_UNABLE)
         name = fields.get("registry")
-        registry = filled(name, reading) if name is not None else None
-        host = reading.convert(fields, registry or "", parse_host)
+        if name is None:
+            reading.refuse(fields, "creds without a registry")
+            return
+        registry = filled(name, reading)
+        host = reading.convert(name, registry, parse_host) if registry is not None else None
         if host is None:
             return
         values: dict[str, Any] = {}
@@ -119,7 +122,10 @@ def filled(node: Node, reading: Reading) -> str | None:
             reading.refuse(node, f"{found[2]} {why}")
         return value or ""
 
+    n_before = len(reading.problems)
     result = _TEMPLATE.sub(fill, written)
+    if len(reading.problems) > n_before:
+        return None
     if "{{" in result:
         hint = 'of the templates, only {{env "NAME"}} is filled in'
         reading.refuse(node, f"{written!r} is a template", hint=hint)
