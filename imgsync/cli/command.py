@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from imgsync.cli.context import Context
+from imgsync.cli.commands import READS_ONLY
+from imgsync.cli.context import NOTHING_CHANGED, Context
 from imgsync.cli.options import CONNECTION, OUTPUT, copies_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Command(click.Command):
         """Run the command; the options of all commands go into its Context, not to it."""
         context = ctx.ensure_object(Context)
         context.use({name: take(ctx, name) for name in COMMON_NAMES})
+        if self.name in READS_ONLY:
+            context.after_interrupt = NOTHING_CHANGED
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

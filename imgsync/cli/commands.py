@@ -56,3 +56,6 @@ ALIASES: Final = {
     "ls": "inspect",
 }
 """What other tools call it."""
+
+READS_ONLY: Final = frozenset({"diff", "inspect", "verify"})
+"""Commands that leave nothing behind when they are interrupted, and nothing to go on with."""

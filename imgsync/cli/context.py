@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from imgsync.stores.registry.registries import Registries
 
 GOES_ON = "the same command again goes on where it stopped"
+NOTHING_CHANGED = "nothing was changed"
 
 
 class Context:

@@ -258,6 +258,15 @@ def test_an_interrupted_run_says_that_it_goes_on(number: signal.Signals) -> None
     assert err.strip() == ("imgsync: interrupted; the same command again goes on where it stopped")
 
 
+def test_a_run_that_only_reads_has_nothing_to_go_on_with(
+    trying: Trying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trying(_raise(KeyboardInterrupt()))
+    assert run().stderr.strip().endswith("goes on where it stopped")
+    monkeypatch.setattr(run.command, "name", "verify")
+    assert run().stderr.strip() == "imgsync: interrupted; nothing was changed"
+
+
 def test_who_ignores_a_hangup_is_not_interrupted_by_it() -> None:
     body = "print('up', flush=True); time.sleep(0.5); print('down')"
     with _start(body, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
