@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from imgsync.completeness import Completeness, completeness
 from imgsync.documents import reader_of
-from imgsync.inspecting.docker import docker_sight
+from imgsync.inspecting.docker import DockerEyes
 from imgsync.inspecting.facts import Facts, ImageFacts, ManifestFacts
 from imgsync.model.image_config import ImageConfig
 from imgsync.model.manifest import Manifest
@@ -67,6 +67,7 @@ def inspect(holding: Holding, *, choice: PlatformChoice = ALL, jobs: int = 8) ->
     users = Counter(
         item.digest for root in bundle.roots for item in graph.closure([root.descriptor])
     )
+    docker = DockerEyes(holding, graph, present, platforms)
     images = []
     for root, state in zip(bundle.roots, states, strict=True):
         mine = [item.digest for item in graph.closure([root.descriptor]) if item.digest in there]
@@ -81,7 +82,7 @@ def inspect(holding: Holding, *, choice: PlatformChoice = ALL, jobs: int = 8) ->
                 len({layer.digest for item in facts if item.is_whole for layer in item.layers}),
                 sum(there[digest] for digest in mine),
                 sum(there[digest] for digest in mine if users[digest] > 1),
-                docker_sight(holding, root, graph, present, platforms),
+                docker.sight(root),
             )
         )
     reasons = Counter(str(reason) for reason in bundle.absent.values())

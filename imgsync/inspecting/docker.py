@@ -34,29 +34,51 @@ class DockerSight(NamedTuple):
     why: str = ""
 
 
-def docker_sight(
-    holding: Holding,
-    root: Root,
-    graph: Graph,
-    present: Callable[[Descriptor], bool],
-    platforms: Mapping[Digest, Platform],
-) -> DockerSight:
-    """What a docker that reads ``manifest.json`` (before version 25) gets of this root."""
-    if isinstance(holding, DockerArchive):
-        return DockerSight(str(platforms.get(root.descriptor.digest, "the image")))
-    if not isinstance(holding, Archive):
-        return DockerSight()
-    try:
-        entries = holding.docker_entries()
-    except ImgsyncError:
-        return DockerSight(why="manifest.json is damaged")
-    if entries is None:
-        return DockerSight(why="the archive has no manifest.json")
-    listed = {(entry.config, name) for entry in entries for name in _names(entry)}
-    for descriptor, manifest in graph.manifests(root.descriptor):
-        if (blob_path(manifest.config.digest), root.name) in listed:
-            return DockerSight(str(platforms.get(descriptor.digest, "the image")))
-    return DockerSight(why=_why(root, graph, present))
+class DockerEyes:
+    """What a docker that reads ``manifest.json`` (before version 25) gets of a store."""
+
+    def __init__(
+        self,
+        holding: Holding,
+        graph: Graph,
+        present: Callable[[Descriptor], bool],
+        platforms: Mapping[Digest, Platform],
+    ) -> None:
+        """Look at this store, of which ``graph`` is the walk."""
+        self._graph = graph
+        self._present = present
+        self._platforms = platforms
+        self._is_docker_archive = isinstance(holding, DockerArchive)
+        self._listed: set[tuple[str, Reference]] = set()
+        self._why_nothing: str | None = None
+        self._is_archive = isinstance(holding, Archive)
+        if isinstance(holding, Archive):
+            try:
+                entries = holding.docker_entries()
+            except ImgsyncError:
+                self._why_nothing = "manifest.json is damaged"
+                return
+            if entries is None:
+                self._why_nothing = "the archive has no manifest.json"
+            self._listed = {
+                (entry.config, name) for entry in entries or () for name in _names(entry)
+            }
+
+    def sight(self, root: Root) -> DockerSight:
+        """What it gets of this root."""
+        if self._is_docker_archive:
+            return self._seen(root.descriptor)
+        if not self._is_archive:
+            return DockerSight()
+        if self._why_nothing is not None:
+            return DockerSight(why=self._why_nothing)
+        for descriptor, manifest in self._graph.manifests(root.descriptor):
+            if (blob_path(manifest.config.digest), root.name) in self._listed:
+                return self._seen(descriptor)
+        return DockerSight(why=_why(root, self._graph, self._present))
+
+    def _seen(self, manifest: Descriptor) -> DockerSight:
+        return DockerSight(str(self._platforms.get(manifest.digest, "the image")))
 
 
 def _names(entry: DockerEntry) -> Iterator[Reference]:

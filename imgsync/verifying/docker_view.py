@@ -35,25 +35,37 @@ def check_docker_view(
     """Every image of ``manifest.json`` is one of ``index.json``, under the same names."""
     try:
         entries = archive.docker_entries()
+        view = _OciView(graph, roots if entries else ())
         for entry in entries or ():
-            yield from _Entry(archive, graph, roots, configs, entry).check()
+            yield from _Entry(archive, view, configs, entry).check()
     except ImgsyncError as error:
         problem = error.message.removeprefix(f"{archive.side}: ")
         yield Finding(Level.ERROR, "archive", problem, advice=error.hint or ADVICE)
 
 
+class _OciView:
+    """What ``index.json`` leads to: manifests by their config, and by the names above them."""
+
+    def __init__(self, graph: Graph, roots: Sequence[Root]) -> None:
+        self.by_config: dict[Digest, dict[Digest, Manifest]] = {}
+        self.by_name: dict[Reference, set[Digest]] = {}
+        for root in roots:
+            below = {
+                descriptor.digest: manifest
+                for descriptor, manifest in graph.manifests(root.descriptor)
+            }
+            for digest, manifest in below.items():
+                self.by_config.setdefault(manifest.config.digest, {})[digest] = manifest
+            if root.name is not None:
+                self.by_name.setdefault(root.name, set()).update(below)
+
+
 class _Entry:
     def __init__(
-        self,
-        archive: Archive,
-        graph: Graph,
-        roots: Sequence[Root],
-        configs: Configs,
-        entry: DockerEntry,
+        self, archive: Archive, view: _OciView, configs: Configs, entry: DockerEntry
     ) -> None:
         self._archive = archive
-        self._graph = graph
-        self._roots = roots
+        self._view = view
         self._configs = configs
         self._entry = entry
 
@@ -67,12 +79,7 @@ class _Entry:
         config, layers = digests[0], digests[1:]
         if config is None:
             return
-        same = {
-            descriptor.digest: manifest
-            for root in self._roots
-            for descriptor, manifest in self._graph.manifests(root.descriptor)
-            if manifest.config.digest == config
-        }
+        same = self._view.by_config.get(config, {})
         if not same:
             yield self._finding(
                 f"manifest.json has an image with the config {config.short}, index.json has none"
@@ -89,13 +96,8 @@ class _Entry:
             except InvalidReference as error:
                 yield self._finding(f"manifest.json: {error.message}", Level.WARNING)
                 continue
-            named = [root for root in self._roots if root.name == name]
-            below = {
-                descriptor.digest
-                for root in named
-                for descriptor, _ in self._graph.manifests(root.descriptor)
-            }
-            if not named:
+            below = self._view.by_name.get(name)
+            if below is None:
                 yield self._finding(f"only docker sees the name {tag}", Level.WARNING)
             elif not below & manifests:
                 yield self._finding(f"{tag} is one image in manifest.json, another in index.json")
