@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from imgsync.events import ignore
 from imgsync.model.reference import DOCKER_IO
+from imgsync.stores.registry.adapter import Wire
 from imgsync.stores.registry.client import Host
 from imgsync.stores.registry.credentials import Credentials
 from imgsync.stores.registry.guard import AddressGuard
-from imgsync.stores.registry.hosts_toml import HostEntry, HostsFile, host_folders, read_hosts
+from imgsync.stores.registry.hosts_toml import HostsFile, host_folders, read_hosts
 from imgsync.stores.registry.options import ConnectionOptions
 from imgsync.stores.registry.origin import Origin
 from imgsync.stores.registry.proxies import proxy_for
@@ -23,11 +25,12 @@ from imgsync.stores.registry.tls import (
     tls_context,
     tls_settings,
 )
-from imgsync.stores.registry.transport import Transport, Wire
+from imgsync.stores.registry.transport import Transport
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from typing import Self
 
     from imgsync.events import Report
@@ -90,7 +93,7 @@ class Registries:
 
     def _make_host(self, name: str) -> Host:
         options = self._options
-        entry = self._hosts_file(name).server
+        file, _ = self._read_hosts(name)
         authority = _DOCKER_API if name == DOCKER_IO else name
         scheme = "http" if self._is_plain(name) else "https"
         origin = Origin.of(scheme, authority)
@@ -102,7 +105,7 @@ class Registries:
             credential_of=lambda repository: self._credentials.find(name, repository),
             report=self._report,
             retries=options.retries,
-            headers=entry.headers,
+            headers=file.server.headers if file else None,
             trusted=options.trusted_hosts,
             is_plain_http=options.is_plain_http,
             is_guess=scheme == "http" and not options.is_plain_http(name),
@@ -121,8 +124,11 @@ class Registries:
         return Wire(tls, proxy, check)
 
     def _context(self, host: str) -> ssl.SSLContext:
-        entry, folders = self._hosts_file(host).server, certificate_folders(host, self._environ)
-        settings = tls_settings(host, self._options, entry, folders)
+        file, folder = self._read_hosts(host)
+        folders = certificate_folders(host, self._environ)
+        if file is None and folder is not None:
+            folders = chain([folder], folders)  # without hosts.toml it is docker's form
+        settings = tls_settings(host, self._options, file.server if file else None, folders)
         with self._lock:
             if settings not in self._contexts:
                 self._contexts[settings] = tls_context(settings, self._environ)
@@ -131,6 +137,5 @@ class Registries:
     def _is_plain(self, name: str) -> bool:
         return self._options.is_plain_http(name) or Origin.of("https", name).is_loopback
 
-    def _hosts_file(self, name: str) -> HostsFile:
-        file, _ = read_hosts(host_folders(self._options.hosts_dir or CONTAINERD_DIR, name))
-        return file or HostsFile(HostEntry())
+    def _read_hosts(self, name: str) -> tuple[HostsFile | None, Path | None]:
+        return read_hosts(host_folders(self._options.hosts_dir or CONTAINERD_DIR, name))

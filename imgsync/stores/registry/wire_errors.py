@@ -6,6 +6,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
+from requests import RequestException
 from urllib3 import exceptions
 
 from imgsync.errors import ImgsyncError, NetworkError, Unreachable
@@ -34,6 +35,7 @@ def turned(error: BaseException, origin: Origin, *, via_proxy: bool = False) -> 
     """Our error for a foreign one, or None if it is no matter of the network."""
     if isinstance(error, ImgsyncError):
         return None
+    error = _unwrapped(error)
     where = origin.authority
     cause = error.reason if isinstance(error, exceptions.MaxRetryError) else error
     tls = _find(error, ssl.SSLError)
@@ -57,6 +59,15 @@ def turned(error: BaseException, origin: Origin, *, via_proxy: bool = False) -> 
     if isinstance(cause, exceptions.HTTPError | OSError):
         return Cut(f"{where}: the connection broke: {_words(cause)}")
     return None
+
+
+def _unwrapped(error: BaseException) -> BaseException:
+    """What requests wrapped: the exceptions of urllib3 say more."""
+    if isinstance(error, RequestException) and error.args:
+        inner = error.args[0]
+        if isinstance(inner, BaseException):
+            return inner
+    return error
 
 
 def _untrusted(error: BaseException, origin: Origin) -> Untrusted:

@@ -1,0 +1,120 @@
+"""OriginAdapter: the `requests` adapter of one origin, with all that is known of it beforehand."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from requests.adapters import HTTPAdapter
+from urllib3 import ProxyManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from imgsync.content import CHUNK_BYTES
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from requests import PreparedRequest
+    from urllib3._base_connection import BaseHTTPConnection
+
+    from imgsync.stores.registry.origin import Origin
+    from imgsync.stores.registry.proxies import Proxy
+
+_KEEP_ALIVE: Final = [
+    *HTTPConnection.default_socket_options,
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How one origin is reached.
+
+    Attributes:
+        tls: None for plain http.
+        check: called with the address of a new connection, before a byte is sent; may raise.
+    """
+
+    tls: ssl.SSLContext | None = None
+    proxy: Proxy | None = None
+    check: Callable[[str], None] | None = None
+
+
+class OriginAdapter(HTTPAdapter):
+    """Sends prepared requests to one origin, over a pool that was made for it."""
+
+    def __init__(self, origin: Origin, wire: Wire, n_connections: int) -> None:
+        """Make the pool; no connection is made before the first request."""
+        super().__init__(pool_connections=1, pool_maxsize=1)
+        self._pool = _pool(origin, wire, n_connections)
+        self._sends_whole_url = wire.proxy is not None and wire.tls is None
+        self.has_proxy = wire.proxy is not None
+
+    def get_connection_with_tls_context(
+        self, *_args: object, **_settings: object
+    ) -> HTTPConnectionPool:
+        """The one pool that there is."""
+        return self._pool
+
+    def cert_verify(self, *_args: object, **_settings: object) -> None:
+        """Nothing: trust is in the TLS context, where requests would add authorities of its own."""
+
+    def request_url(self, request: PreparedRequest, *_args: object, **_settings: object) -> str:
+        """The path, or all of it for a proxy that is not tunnelled through."""
+        return str(request.url) if self._sends_whole_url else str(request.path_url)
+
+    def close(self) -> None:
+        """Close all connections that nobody uses."""
+        self._pool.close()
+        super().close()
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    """Trust is decided by the TLS context; urllib3 would warn at every connection without it."""
+
+    def _validate_conn(self, conn: BaseHTTPConnection) -> None:
+        if conn.is_closed:
+            conn.connect()
+
+
+def _pool(origin: Origin, wire: Wire, n_connections: int) -> HTTPConnectionPool:
+    # Uploads are read and sent in pieces of `blocksize`; the default of 16 KiB is slow.
+    settings: dict[str, Any] = {"maxsize": n_connections, "blocksize": CHUNK_BYTES}
+    if wire.tls is not None:
+        settings["ssl_context"] = wire.tls
+    if wire.proxy is not None:
+        manager = ProxyManager(wire.proxy.url, proxy_headers=dict(wire.proxy.headers), **settings)
+        manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _HttpsPool}
+        return manager.connection_from_host(origin.host, origin.port, origin.scheme)
+    settings["socket_options"] = _KEEP_ALIVE
+    pool = (HTTPConnectionPool if wire.tls is None else _HttpsPool)(
+        origin.host, origin.port, **settings
+    )
+    if wire.check is not None:
+        pool.ConnectionCls = _checked(origin.scheme, wire.check)
+    return pool
+
+
+def _checked(scheme: str, check: Callable[[str], None]) -> type[BaseHTTPConnection]:
+    """A kind of connection whose peer is checked as soon as it is known."""
+
+    def checked(made: socket.socket) -> socket.socket:
+        try:
+            check(str(made.getpeername()[0]))
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    class Http(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return checked(super()._new_conn())
+
+    class Https(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return checked(super()._new_conn())
+
+    return Http if scheme == "http" else Https
