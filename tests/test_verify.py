@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -513,6 +514,38 @@ def test_a_bundle_in_a_folder_is_verified(tmp_path: Path, images: Images) -> Non
     index = tmp_path / "index.json"
     index.write_bytes(index.read_bytes() + b"\n")
     assert errors(verify(layout)) == ["archive: index.json is not written as imgsync writes it"]
+
+
+def test_a_lock_that_lies_about_what_is_needed_is_found(tmp_path: Path, images: Images) -> None:
+    """Its own closure is right, and everything else follows from it; the manifests know better."""
+    memory = memory_of(images, [APP])
+    true = lock_of(memory, "linux/amd64")
+    root = true.roots[0].descriptor.digest
+    absent = next(iter(true.absent))
+    objects = dict(true.objects)
+    objects[absent] = replace(objects[absent], size=objects[absent].size + 1)
+    arm = Digest.parse(images.children(images.names[APP])[2]["digest"])
+    objects[root] = replace(
+        objects[root], children=tuple(item for item in objects[root].children or () if item != arm)
+    )
+    lock = replace(true, objects=objects)
+    needed = {root}
+    for digest in [root, *(objects[root].children or ())]:
+        needed |= {digest, *(objects[digest].children or ())}
+    lock = replace(
+        lock,
+        objects={digest: item for digest, item in objects.items() if digest in needed},
+        absent={digest: why for digest, why in true.absent.items() if digest in needed},
+    )
+    path = tmp_path / "lie.tar"
+    path.write_bytes(bundle_bytes(memory, lock))
+    text = "\n".join(errors(archive(path)))
+    assert f"index {root.short}: has other children than the lock says" in text
+    assert f"manifest {arm.short}: is needed and the lock does not know it" in text
+    lock = replace(true, objects={**true.objects, absent: objects[absent]})
+    path.write_bytes(bundle_bytes(memory, lock))
+    (error,) = errors(archive(path))
+    assert f"the lock says {objects[absent].size}" in error
 
 
 @pytest.mark.parametrize("damage", ["absent", "other bytes"])
