@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from imgsync.content import CHUNK_BYTES
-from imgsync.errors import ContentError
+from imgsync.errors import ContentError, ImgsyncError
 from imgsync.stores.registry.wire_errors import turned
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 _DRAIN_BYTES: Final = 64 * 1024
 """Reading so much is cheaper than a new connection."""
 
-_SLOW_S: Final = 1.0
+_GATHER_S: Final = 0.2
+"""How long a piece may take to become large."""
 
 
 class Answer:
@@ -29,11 +30,11 @@ class Answer:
     ``who`` is the credential that the request went with, for messages.
     """
 
-    __slots__ = ("_raw", "_slow", "headers", "method", "origin", "status", "target", "who")
+    __slots__ = ("_broken", "_raw", "headers", "method", "origin", "status", "target", "who")
 
     def __init__(self, raw: BaseHTTPResponse, method: str, origin: Origin, target: str) -> None:
         self._raw = raw
-        self._slow = True
+        self._broken: ImgsyncError | None = None
         self.status = raw.status
         self.headers = raw.headers
         self.method = method
@@ -41,7 +42,7 @@ class Answer:
         self.target = target
         self.who = ""
         if method == "HEAD":
-            raw.release_conn()
+            raw.drain_conn()  # there is nothing to read, but that has to be found out
 
     @property
     def url(self) -> str:
@@ -66,22 +67,39 @@ class Answer:
     def read(self, size: int = CHUNK_BYTES, /) -> bytes:
         """At most ``size`` bytes of the body; empty at its end.
 
-        Large reads wait until they are full, which costs the least; behind a slow line what has
-        come is handed over at once, so that the caller sees whether anything moves at all.
+        Waits until they are all there, because large pieces cost the least; but not for long, so
+        that behind a slow line the caller sees whether anything moves at all.
 
         Raises:
             Cut: the connection ended before the body did.
         """
-        started = time.monotonic()
+        if self._broken is not None:
+            raise self._broken
+        data = self._read1(size)
+        if not data or len(data) == size:
+            return data
+        parts, n_left = [data], size - len(data)
+        give_up = time.monotonic() + _GATHER_S
+        while n_left and time.monotonic() < give_up:
+            try:
+                part = self._read1(n_left)
+            except ImgsyncError as error:
+                self._broken = error  # what came before it still counts
+                break
+            if not part:
+                break
+            parts.append(part)
+            n_left -= len(part)
+        return b"".join(parts)
+
+    def _read1(self, size: int) -> bytes:
         try:
-            read = self._raw.read1 if self._slow else self._raw.read
-            data = read(size, decode_content=False)
+            data = self._raw.read1(size, decode_content=False)
         except Exception as error:
             ours = turned(error, self.origin)
             if ours is None:
                 raise
             raise ours from error
-        self._slow = time.monotonic() - started > _SLOW_S
         if not data:
             self._raw.release_conn()
         return data
@@ -135,7 +153,7 @@ class Answer:
             if length is not None and length <= _DRAIN_BYTES:
                 while raw.read1(_DRAIN_BYTES, decode_content=False):
                     pass
-        if raw.length_remaining == 0 or self.method == "HEAD":
+        if raw.length_remaining == 0:
             raw.release_conn()
         else:
             raw.close()

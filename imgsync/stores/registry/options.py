@@ -99,6 +99,8 @@ class ConnectionOptions:
         trusted_hosts: further hosts that registries may send us to: token servers, storage.
         retries: how often a request is repeated.
         jobs: the most requests to a host at once.
+        connect_timeout_s, read_timeout_s: how long a host may take for a connection, and be
+            silent on one.
     """
 
     plain_http: bool = False
@@ -115,6 +117,8 @@ class ConnectionOptions:
     trusted_hosts: frozenset[str] = frozenset()
     retries: int = 4
     jobs: int = 8
+    connect_timeout_s: float = 15.0
+    read_timeout_s: float = 60.0
 
     def is_plain_http(self, host: str) -> bool:
         """Whether the user wants http for this host."""

@@ -101,7 +101,12 @@ class Registries:
         return Host(
             name,
             origin,
-            transport=Transport(lambda to: self._wire(to, origin, name, guard), options.jobs),
+            transport=Transport(
+                lambda to: self._wire(to, origin, name, guard),
+                options.jobs,
+                connect_timeout_s=options.connect_timeout_s,
+                read_timeout_s=options.read_timeout_s,
+            ),
             credential_of=lambda repository: self._credentials.find(name, repository),
             report=self._report,
             retries=options.retries,

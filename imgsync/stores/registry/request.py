@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from imgsync.stores.registry.origin import Origin
     from imgsync.stores.registry.scope import Scopes
-
-READ_TIMEOUT_S: Final = 60.0
-"""Without a byte for so long, a connection is dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +22,7 @@ class Request:
         what: the object, as messages call it.
         body: kept in memory, so that it can be sent again.
         origin: where a Location leads that is not the registry itself.
-        read_timeout_s: how long a server may be silent.
+        read_timeout_s: how long the server may be silent, where that is not as usual.
     """
 
     method: str
@@ -36,4 +33,4 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     origin: Origin | None = None
-    read_timeout_s: float = READ_TIMEOUT_S
+    read_timeout_s: float | None = None

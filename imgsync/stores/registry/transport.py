@@ -18,7 +18,6 @@ from requests.structures import CaseInsensitiveDict
 from imgsync import __version__
 from imgsync.stores.registry.adapter import OriginAdapter
 from imgsync.stores.registry.answer import Answer
-from imgsync.stores.registry.request import READ_TIMEOUT_S
 from imgsync.stores.registry.wire_errors import turned
 
 if TYPE_CHECKING:
@@ -29,16 +28,26 @@ if TYPE_CHECKING:
     from imgsync.stores.registry.origin import Origin
 
 USER_AGENT: Final = f"imgsync/{__version__}"
-CONNECT_TIMEOUT_S: Final = 15.0
 
 
 class Transport:
     """The connections that are made for one registry; used by many threads at once."""
 
-    def __init__(self, wire_of: Callable[[Origin], Wire], n_connections: int) -> None:
-        """``wire_of`` is asked once for each origin; keep ``n_connections`` to each."""
+    def __init__(
+        self,
+        wire_of: Callable[[Origin], Wire],
+        n_connections: int,
+        *,
+        connect_timeout_s: float = 15.0,
+        read_timeout_s: float = 60.0,
+    ) -> None:
+        """``wire_of`` is asked once for each origin; keep ``n_connections`` to each.
+
+        Without a byte for ``read_timeout_s``, a connection is dead.
+        """
         self._wire_of = wire_of
         self._n_connections = n_connections
+        self._timeouts_s = connect_timeout_s, read_timeout_s
         self._adapters: dict[Origin, OriginAdapter] = {}
         self._lock = threading.Lock()
 
@@ -50,7 +59,7 @@ class Transport:
         headers: Mapping[str, str],
         body: bytes | Readable | None = None,
         *,
-        read_timeout_s: float = READ_TIMEOUT_S,
+        read_timeout_s: float | None = None,
     ) -> Answer:
         """Send one request, and return when the head of its answer is there.
 
@@ -61,12 +70,13 @@ class Transport:
             Unreachable: no connection.
             Cut: a connection, and no answer.
         """
+        connect_s, read_s = self._timeouts_s
         adapter = self._adapters.get(origin) or self._connect(origin)
         try:
             response = adapter.send(
                 _prepared(method, f"{origin}{target}", headers, body),
                 stream=True,
-                timeout=(CONNECT_TIMEOUT_S, read_timeout_s),
+                timeout=(connect_s, read_timeout_s or read_s),
             )
         except Exception as error:
             ours = turned(error, origin, via_proxy=adapter.has_proxy)
