@@ -19,6 +19,8 @@ from imgsync.stores.archive.disk import check_room, pwrite_all, sync_folder, tur
 from imgsync.stores.archive.frames_file import FramesFile, open_by_position
 from imgsync.stores.archive.packed_file import PackedArchiveFile, is_packed_name
 from imgsync.stores.archive.planned_tar import PlannedTar, leftovers_of, set_aside
+from imgsync.stores.layout import Layout
+from imgsync.stores.layout_bundle import LayoutBundle
 from imgsync.transfer import Outcome, run
 
 if TYPE_CHECKING:
@@ -104,8 +106,13 @@ def make_stream(prepared: Prepared, out: BinaryIO, options: BundleOptions, repor
 def make_store(
     prepared: Prepared, store: Destination, options: BundleOptions, report: Report
 ) -> Outcome:
-    """Write the bundle's content and names into a store, such as an OCI layout folder."""
-    return _fill(prepared, store, [], options, report)
+    """Write the bundle's content and names into a store; a layout folder becomes a bundle."""
+    if not isinstance(store, Layout):
+        return _fill(prepared, store, [], options, report)
+    bundle = LayoutBundle(store, prepared.lock)
+    outcome = _fill(prepared, bundle, [], options, report)
+    bundle.finish()
+    return outcome
 
 
 def plan_of(

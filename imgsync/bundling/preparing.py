@@ -159,7 +159,7 @@ class Preparation:
         absent = {
             item.digest: AbsentReason.RECEIVER
             for item in self._graph.closure([root.descriptor])
-            if item.digest in self._options.have and not item.is_document
+            if not item.is_document and self._options.is_at_receiver(item.digest)
         }
         absent.update(request.absent)
         absent.update(dict.fromkeys(left_out, AbsentReason.PLATFORM))

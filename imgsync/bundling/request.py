@@ -55,6 +55,7 @@ class BundleOptions:
         skip_missing_platforms: go on where an image lacks a platform that was named.
         keep_going: leave out what cannot be resolved or read, and say so in the lock.
         have: what the receiver has already; those blobs are left out, manifests never are.
+        only: of the blobs just these, where not None: the answer to a repair request.
         failed_before: what an earlier bundle left out, of which this one is made again.
     """
 
@@ -65,4 +66,9 @@ class BundleOptions:
     skip_missing_platforms: bool = False
     keep_going: bool = False
     have: frozenset[Digest] = frozenset()
+    only: frozenset[Digest] | None = None
     failed_before: tuple[str, ...] = ()
+
+    def is_at_receiver(self, digest: Digest) -> bool:
+        """Whether a blob need not be carried because the other side has it."""
+        return digest in self.have or (self.only is not None and digest not in self.only)

@@ -24,6 +24,7 @@ from imgsync.model.image_source import Transport
 from imgsync.model.inventory import read_have
 from imgsync.model.lock import DOCKER_PLATFORM
 from imgsync.model.platform import Platform
+from imgsync.repairing.request import RepairRequest
 
 if TYPE_CHECKING:
     from imgsync.model.digest import Digest
@@ -83,6 +84,12 @@ if TYPE_CHECKING:
     "repeatable.",
 )
 @click.option(
+    "--only",
+    metavar="FILE",
+    help="Answer a request of `imgsync verify --request`: its images, and of their blobs just "
+    "those that are bad there.",
+)
+@click.option(
     "--volume-size",
     metavar="SIZE",
     type=SIZE,
@@ -106,6 +113,7 @@ def bundle(
     refresh: bool,
     strict_tags: bool,
     have: tuple[str, ...],
+    only: str | None,
     volume_size: int | None,
     sha256sum: bool,
     dry_run: bool,
@@ -118,6 +126,9 @@ def bundle(
     """
     lists_read = [_read_list(path) for path in lists]
     lists_read.append(ImageList(tuple(parse_wish(text) for text in references)))
+    wanted = _wanted(only)
+    if wanted is not None:
+        lists_read.append(ImageList(wanted.wishes()))
     wishes = [wish for part in lists_read for wish in part.wishes]
     context.speak_to(
         wish.source.reference.registry
@@ -139,6 +150,7 @@ def bundle(
         skip_missing_platforms=platform_missing == "skip",
         keep_going=keep_going,
         have=_have(have),
+        only=frozenset(wanted.blobs) if wanted is not None else None,
         failed_before=tuple(
             name for part in lists_read if part.lock is not None for name in part.lock.failed
         ),
@@ -179,6 +191,12 @@ def _docker_platform(text: str | None, lists: list[ImageList]) -> Platform:
         msg = "the locks differ in their --docker-platform"
         raise Conflict(msg, hint="say which one: --docker-platform linux/amd64")
     return locked.pop() if locked else DOCKER_PLATFORM
+
+
+def _wanted(path: str | None) -> RepairRequest | None:
+    if path is None:
+        return None
+    return RepairRequest.parse(read_input(path, what="--only"), path)
 
 
 def _have(paths: tuple[str, ...]) -> frozenset[Digest]:

@@ -35,6 +35,9 @@ COMMANDS: Final = {
     "diff": Entry(
         "diff", "diff", "Show what differs between two bundles, registries or namespaces."
     ),
+    "repair": Entry(
+        "repair", "repair", "Heal a damaged bundle in place; only what is bad is fetched."
+    ),
     "retag": Entry("retag", "retag", "Give images other names; their content stays."),
     "push": Entry("push", "push", "Send images to a registry, only what is missing there."),
     "import": Entry(

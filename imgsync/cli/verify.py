@@ -11,6 +11,7 @@ from imgsync.cli.context import Context
 from imgsync.cli.host import host_platform
 from imgsync.cli.options import containerd_options, format_option, selection_options
 from imgsync.cli.output import human_size, say, say_json, table, tell
+from imgsync.cli.want import write_request
 from imgsync.errors import ImgsyncError, NotFound, VerificationFailed
 from imgsync.presence import is_containerd, select_images
 from imgsync.verify import verify as run_verify
@@ -40,6 +41,13 @@ RUNS, WHOLE = "runs", "whole"
     show_default=True,
     help="What an image in containerd must be: all that this node needs is there, or everything.",
 )
+@click.option(
+    "--request",
+    "request_file",
+    metavar="FILE",
+    help="Write down what is bad in a bundle of ours, for `imgsync bundle --only FILE` at the "
+    "other side.",
+)
 @containerd_options
 @selection_options
 @format_option
@@ -50,6 +58,7 @@ def verify(
     targets: tuple[str, ...],
     deep: bool,
     require: str,
+    request_file: str | None,
     selection: Selection,
     as_json: bool,
 ) -> None:
@@ -61,6 +70,8 @@ def verify(
     told, not only the first.
     """
     context.after_interrupt = "nothing was written"
+    if request_file is not None:
+        write_request(targets, request_file)
     results: list[tuple[Verification, bool]] = []
     failed: list[tuple[str, ImgsyncError]] = []
     for target in targets:

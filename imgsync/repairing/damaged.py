@@ -45,8 +45,8 @@ class DamagedBundle:
             damaged: those of the lock are written again.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open a bundle for reading and writing.
+    def __init__(self, path: Path, *, writable: bool = True) -> None:
+        """Open a bundle, to heal it or only to look.
 
         Raises:
             InvalidArchive: no lock can be had; without it no byte has a place.
@@ -54,7 +54,8 @@ class DamagedBundle:
         self.path = path
         self.side = str(path)
         with turn_os_errors(path):
-            self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            mode = os.O_RDWR if writable else os.O_RDONLY
+            self._fd = os.open(path, mode | os.O_CLOEXEC)
         try:
             self.lock = self._find_lock()
             roots, self.names_lost = self._find_roots()

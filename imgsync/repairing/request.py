@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from imgsync.errors import ImgsyncError, InvalidInput
+from imgsync.model.image_list import Wish
+from imgsync.model.image_source import ImageSource, Transport
 from imgsync.model.json_fields import Fields
 from imgsync.model.reference import Reference
 from imgsync.model.strict_json import parse_object
@@ -60,6 +62,17 @@ class RepairRequest:
             raise
         except ImgsyncError as error:
             raise InvalidInput(f"{where}: {error.message}", hint=error.hint) from None
+
+    def wishes(self) -> tuple[Wish, ...]:
+        """The images as a list of images has them, by their digests."""
+        return tuple(
+            Wish(
+                ImageSource(Transport.REGISTRY, Reference.parse(image.origin)),
+                Reference.parse(image.name),
+                "the request",
+            )
+            for image in self.images
+        )
 
     def to_bytes(self) -> bytes:
         """The file's bytes."""
