@@ -1,11 +1,13 @@
 """Receipts: what this mirror has put where, one JSON line each, only ever appended to.
 
-`imgsync prune` removes nothing that a receipt does not claim. A line that cannot be read is
-skipped and counted: what is lost is a claim, and so at worst a tag that stays.
+`imgsync prune` removes nothing that a receipt does not claim. Each line has a checksum, so that
+damage cannot turn one claim into another. A line that cannot be read is skipped and counted: what
+is lost is a claim, and so at worst a tag that stays.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -55,6 +57,9 @@ class Receipt:
             ImgsyncError, ValueError, KeyError, TypeError, AttributeError: it is none.
         """
         destination = Reference.parse(value["destination"])
+        said = {key: text for key, text in value.items() if key != "sum"}
+        if value["sum"] != _sum(said):
+            raise InvalidReference(f"{destination}: the receipt is damaged")
         if value["what"] not in {PUSHED, REMOVED} or not destination.tag:
             raise InvalidReference(f"{destination} is no receipt")
         return cls(
@@ -75,7 +80,12 @@ class Receipt:
             "when": datetime.fromtimestamp(self.when, UTC).isoformat(timespec="seconds"),
         }
         more = {"source": self.source, "before": self.before}
-        return value | {key: text for key, text in more.items() if text}
+        value |= {key: text for key, text in more.items() if text}
+        return value | {"sum": _sum(value)}
+
+
+def _sum(value: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical(value)).hexdigest()[:16]
 
 
 def append_receipts(path: Path, receipts: Iterable[Receipt]) -> None:
