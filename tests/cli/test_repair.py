@@ -54,7 +54,8 @@ def test_offline_a_request_is_answered_by_a_patch(
     imgsync("verify", site, "--request", want, code=4)
     registry.forget()
     imgsync("bundle", "--only", want, "-o", patch)
-    assert len(registry.requests("GET", "/blobs/")) == 2
+    layers = [seen for seen in registry.requests("GET", "/blobs/") if seen.n_bytes > 10_000]
+    assert len(layers) == 2
     assert patch.stat().st_size < len(right) / 2
     healed = imgsync("repair", site, "--from", patch, "--offline", "--format", "json").json
     assert len(healed["healed"]) == 2
