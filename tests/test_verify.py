@@ -28,7 +28,16 @@ from imgsync.stores.selected import Selected
 from imgsync.verify import verify
 from imgsync.verifying.findings import Level
 from tests.bundles import bundle_bytes, lock_of, memory_of, write_bundle
-from tests.images import OCI_CONFIG, OCI_LAYER, Images, Layer, digest_of, random_images, tar_of
+from tests.images import (
+    OCI_CONFIG,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    Images,
+    Layer,
+    digest_of,
+    random_images,
+    tar_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,6 +215,31 @@ def test_two_descriptions_of_one_digest_are_found(tmp_path: Path) -> None:
 
 def _oci(images: Images, folder: Path) -> Path:
     return images.write_archive(folder / "oci.tar")
+
+
+def test_indexes_below_each_other_without_end_are_found(tmp_path: Path) -> None:
+    images = Images()
+    root = images.image([])
+    for _ in range(20):
+        root = images.index([root])
+    images.name(APP, root)
+    assert any("nested more than 8" in text for text in errors(archive(_oci(images, tmp_path))))
+
+
+def test_a_layer_that_says_it_is_a_manifest_is_found() -> None:
+    images = Images()
+    layer = images.layer({"a": b"b"})
+    index = {"schemaVersion": 2, "manifests": [{**layer.descriptor, "mediaType": OCI_MANIFEST}]}
+    images.name(APP, images.blob("application/vnd.oci.image.index.v1+json", _json(index)))
+    (error,) = errors(verify(_memory_without_walk(images)))
+    assert "manifest sha256:" in error
+
+
+def _memory_without_walk(images: Images) -> Memory:
+    memory = Memory()
+    memory.blobs = {Digest.parse(digest): data for digest, data in images.blobs.items()}
+    memory.roots = [memory_root(Descriptor.from_json(images.names[APP]))]
+    return memory
 
 
 def test_config_and_layers_must_agree(tmp_path: Path) -> None:
