@@ -141,7 +141,8 @@ class Host:
             NetworkError: it leads from https to plain http elsewhere, or nowhere.
         """
         origin, target = split_url(location.strip(), base)
-        if origin.scheme == "http" and origin.host == self.origin.host:
+        is_ours = origin.host == self.origin.host
+        if is_ours and origin.scheme == "http" and self.origin.scheme == "https":
             # Behind a proxy that does not set X-Forwarded-Proto, registries call themselves http.
             origin = self.origin
         self._check_redirect(self.origin, origin, redacted(location))

@@ -44,6 +44,8 @@ _HINTS: Final = (
 )
 """What the words of registries mean for whoever reads them."""
 
+_MUST_EXIST: Final = "some registries (ECR) want a repository to be created first"
+
 _NOT_SUPPORTED: Final = (
     r"manifest invalid|MANIFEST_INVALID|unsupported|UNSUPPORTED|media ?type|mediatype"
 )
@@ -102,6 +104,7 @@ class Refusal:
             case 401 | 403:
                 return AccessDenied(f"{message} ({self._as})", hint=hint or self._access_hint())
             case 404:
+                hint = hint or (_MUST_EXIST if writes else "")
                 return NotFound(f"{self.side}: {self.what} is not there{self._aside}", hint=hint)
             case 429:
                 return RateLimited(message, hint=hint, reset_s=self.retry_after_s)

@@ -8,8 +8,9 @@
    empty one: Harbor takes the blob's size from the closing PUT unless that has no body, and a
    wrong size stays in the project's quota for ever.
 
-A way that a host refused is not tried there again. Nothing is resumed over broken requests:
-distribution 2.8, and so Harbor, refuses an upload whose state it has lost count of.
+A way that a host refused is not tried there again. Nothing is resumed over broken requests, nor
+cancelled: distribution 2.8, and so Harbor, answers 404 for an upload whose state it has lost count
+of, and clears it away by itself some days later.
 """
 
 from __future__ import annotations
@@ -106,8 +107,8 @@ class Upload:
         try:
             self._send(outgoing)
         except ImgsyncError as error:
-            if outgoing.error is error or not isinstance(error, NetworkError):
-                self._cancel()
+            is_final = isinstance(error, UploadBroken) or not isinstance(error, NetworkError)
+            if is_final or outgoing.error is error:
                 raise
             # The answer may have been lost and the blob not: then all is well.
             if outgoing.n_left or not self._is_there():
@@ -178,9 +179,10 @@ class Upload:
             answer.close()
 
     def _check_created(self, answer: Answer) -> None:
-        if answer.status not in _CREATED:
+        if answer.status in _CREATED:
+            answer.close()
+        elif answer.status != 404 or not self._is_there():
             raise self._error(answer)
-        answer.close()
 
     def _error(self, answer: Answer) -> ImgsyncError:
         """What a refusal means here: some are only about this attempt."""
@@ -188,7 +190,8 @@ class Upload:
         what = f"{self._side}: {self._descriptor.short}"
         if answer.method == "POST":
             return refusal.error()
-        if answer.status == 413 and self._ways.too_large(self._descriptor.size):
+        is_whole = self._ways.way is not Way.CHUNKS
+        if answer.status == 413 and is_whole and self._ways.too_large(self._descriptor.size):
             return UploadBroken(f"{what} is too large for one request; going on in pieces")
         if answer.status == 401:
             return UploadBroken(f"{what}: the token ended on the way")
@@ -212,12 +215,6 @@ class Upload:
             answer.close()
             return answer.status == 200 and answer.length in {None, self._descriptor.size}
         return False
-
-    def _cancel(self) -> None:
-        """Let the registry drop what it has; best effort, some ask for a right to delete."""
-        with contextlib.suppress(ImgsyncError):
-            request = self._request("DELETE", self._target, {"Content-Length": "0"}, self._origin)
-            self._host.send(request, b"").close()
 
     # The requests.
 
