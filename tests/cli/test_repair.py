@@ -14,7 +14,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture
 def images() -> Images:
-    return sized_image(n_layers=3, layer_bytes=50_000)
+    return sized_image(n_layers=8, layer_bytes=50_000)
 
 
 @pytest.fixture
