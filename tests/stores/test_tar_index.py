@@ -38,6 +38,9 @@ class Bytes:
         self.n_reads += 1
         return self.data[offset : offset + size]
 
+    def section(self, offset: int, size: int) -> io.BytesIO:
+        return io.BytesIO(self.read_at(offset, size))
+
     def window(self, offset: int) -> bytes:
         return self.read_at(offset, 4096)
 
