@@ -9,8 +9,14 @@ import click
 from imgsync.cli.command import Command
 from imgsync.cli.context import Context
 from imgsync.cli.inputs import read_input
-from imgsync.cli.options import format_option, mapping_options, selection_options
+from imgsync.cli.options import (
+    containerd_options,
+    format_option,
+    mapping_options,
+    selection_options,
+)
 from imgsync.cli.output import say, say_json
+from imgsync.cli.push_ctr import push_via_ctr
 from imgsync.cli.push_output import plan_json, plan_text, raise_failures, result_json, tell
 from imgsync.model.image_source import Transport
 from imgsync.model.inventory import Inventory
@@ -62,6 +68,14 @@ if TYPE_CHECKING:
     "there.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
+@click.option(
+    "--via",
+    type=click.Choice(["api", "ctr"]),
+    default="api",
+    show_default=True,
+    help="Over the registry's API, or by `ctr images push` out of containerd:NAME.",
+)
+@containerd_options
 @format_option
 @click.pass_obj
 def push(
@@ -75,6 +89,7 @@ def push(
     digest_tag: str,
     inventory: str | None,
     dry_run: bool,
+    via: str,
     as_json: bool,
 ) -> None:
     """Send images to a registry, only what is missing there.
@@ -82,6 +97,9 @@ def push(
     SOURCE is a bundle, another tool's archive, an OCI layout folder, or an image of a registry.
     Everything is proved to be whole before the first write, and each tag is set last.
     """
+    if via == "ctr":
+        push_via_ctr(context, sources, mapping, selection, as_json=as_json)
+        return
     holdings = []
     for source in sources:
         asked = read_target(source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,18 @@ if TYPE_CHECKING:
 
     from imgsync.events import Report
     from imgsync.model.reference import Reference
+    from imgsync.stores.registry.credential import Credential
 
 _DOCKER_API = "registry-1.docker.io"
+
+
+@dataclass(frozen=True, slots=True)
+class HostAccess:
+    """Where a registry is, how its certificate is judged, and who we are there."""
+
+    origin: Origin
+    tls: TlsSettings
+    credential: Credential | None
 
 
 class Registries:
@@ -78,6 +89,12 @@ class Registries:
                 known = self._hosts[name] = self._make_host(name)
             return known
 
+    def access(self, name: str) -> HostAccess:
+        """How this registry is reached, for a tool that does it by itself."""
+        origin = self._origin(name)
+        settings = self._tls_settings(name) if origin.scheme == "https" else TlsSettings()
+        return HostAccess(origin, settings, self._credentials.find(name))
+
     def close(self) -> None:
         """End all connections, and wake up workers that wait for a registry."""
         with self._lock:
@@ -94,9 +111,7 @@ class Registries:
     def _make_host(self, name: str) -> Host:
         options = self._options
         file, _ = self._read_hosts(name)
-        authority = _DOCKER_API if name == DOCKER_IO else name
-        scheme = "http" if self._is_plain(name) else "https"
-        origin = Origin.of(scheme, authority)
+        origin = self._origin(name)
         guard = AddressGuard(name)
         return Host(
             name,
@@ -113,7 +128,7 @@ class Registries:
             headers=file.server.headers if file else None,
             trusted=options.trusted_hosts,
             is_plain_http=options.is_plain_http,
-            is_guess=scheme == "http" and not options.is_plain_http(name),
+            is_guess=origin.scheme == "http" and not options.is_plain_http(name),
         )
 
     def _wire(self, to: Origin, own: Origin, name: str, guard: AddressGuard) -> Wire:
@@ -128,12 +143,19 @@ class Registries:
         tls = self._context(host) if to.scheme == "https" or proxy is not None else None
         return Wire(tls, proxy, check)
 
-    def _context(self, host: str) -> ssl.SSLContext:
+    def _origin(self, name: str) -> Origin:
+        authority = _DOCKER_API if name == DOCKER_IO else name
+        return Origin.of("http" if self._is_plain(name) else "https", authority)
+
+    def _tls_settings(self, host: str) -> TlsSettings:
         file, folder = self._read_hosts(host)
         folders = certificate_folders(host, self._environ)
         if file is None and folder is not None:
             folders = chain([folder], folders)  # without hosts.toml it is docker's form
-        settings = tls_settings(host, self._options, file.server if file else None, folders)
+        return tls_settings(host, self._options, file.server if file else None, folders)
+
+    def _context(self, host: str) -> ssl.SSLContext:
+        settings = self._tls_settings(host)
         with self._lock:
             if settings not in self._contexts:
                 self._contexts[settings] = tls_context(settings, self._environ)

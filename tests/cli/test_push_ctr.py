@@ -1,0 +1,64 @@
+"""imgsync push --via ctr: the famous failure, and how it ends."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.run import imgsync
+from tests.images import Images
+from tests.servers.containerd import Containerd
+from tests.servers.registry import Registry
+from tests.upload import upload
+
+pytestmark = pytest.mark.real
+
+APP = "registry.example/team/app:1.0"
+
+
+def test_the_famous_failure_and_the_same_through_imgsync(
+    registry: Registry,
+    repository: str,
+    fixture_images: Images,
+    new_containerd: Containerd,
+    namespace: str,
+    tmp_path: Path,
+) -> None:
+    name = upload(registry.url, fixture_images, [APP], prefix=f"{repository}/")[APP]
+    ctr = new_containerd
+    node = ["--address", str(ctr.socket), "-n", namespace]
+    with Registry(users={"ann": "s3:cr$t"}) as private:
+        target = f"{private.host}/site/team/app:1.0"
+        # What every guide says: pull, tag, push.
+        ctr.ctr("images", "pull", "--plain-http", name, namespace=namespace)
+        ctr.ctr("images", "tag", name, target, namespace=namespace)
+        login = ("--user", "ann:s3:cr$t")
+        failed = ctr.run("images", "push", "--plain-http", *login, target, namespace=namespace)
+        assert failed.returncode == 1
+        assert b"not found" in failed.stderr
+        checked = ctr.ctr("images", "check", namespace=namespace)
+        assert "complete" in checked
+        # imgsync says what is wrong with it, before and instead of a push.
+        verified = imgsync("verify", f"containerd:{name}", *node, "--require", "whole", code=4)
+        assert "arm64" in verified.out
+        push = ["push", f"containerd:{name}", "--via", "ctr", *node, "--to", f"{private.host}/site"]
+        account = ["--username", f"{private.host}=ann", "--password-file", tmp_path / "password"]
+        (tmp_path / "password").write_text("s3:cr$t\n")
+        refused = imgsync(*push, *account, code=4)
+        assert "is not whole" in refused.err
+        assert not private.requests("PUT", "")
+        # And does it, with everything.
+        imgsync("bundle", name, "-o", tmp_path / "site.tar")
+        imgsync("import", tmp_path / "site.tar", *node)
+        imgsync("verify", f"containerd:{name}", *node, "--require", "whole")
+        said = imgsync(*push, *account)
+        assert "pushed" in said.out
+        digest = fixture_images.names[APP]["digest"]
+        assert private.tags(f"site/{repository}/team/app")["1.0"] == digest
+        for blob in fixture_images.digests(APP):
+            assert private.has_blob(blob)
+
+
+def test_only_images_of_a_namespace_go_through_ctr(tmp_path: Path, fixture_images: Images) -> None:
+    fixture_images.write_archive(tmp_path / "i.tar", [APP])
+    refused = imgsync("push", tmp_path / "i.tar", "--via", "ctr", "--to", "h.example/x", code=2)
+    assert "is not in containerd" in refused.err
