@@ -122,6 +122,7 @@ class ContentStream:
         status = self._process.wait()
         if status == 0:
             return
+        self.close()
         if "not found" in message:
             msg = f"{self._side}: {self._digest.short} is not there"
             raise NotFound(msg)
