@@ -25,7 +25,7 @@ def test_the_famous_failure_and_the_same_through_imgsync(
 ) -> None:
     name = upload(registry.url, fixture_images, [APP], prefix=f"{repository}/")[APP]
     ctr = new_containerd
-    node = ["--address", str(ctr.socket), "-n", namespace]
+    node: list[str | Path] = ["--address", str(ctr.socket), "-n", namespace]
     with Registry(users={"ann": "s3:cr$t"}) as private:
         target = f"{private.host}/site/team/app:1.0"
         # What every guide says: pull, tag, push.
@@ -40,8 +40,21 @@ def test_the_famous_failure_and_the_same_through_imgsync(
         # imgsync says what is wrong with it, before and instead of a push.
         verified = imgsync("verify", f"containerd:{name}", *node, "--require", "whole", code=4)
         assert "arm64" in verified.out
-        push = ["push", f"containerd:{name}", "--via", "ctr", *node, "--to", f"{private.host}/site"]
-        account = ["--username", f"{private.host}=ann", "--password-file", tmp_path / "password"]
+        push: list[str | Path] = [
+            "push",
+            f"containerd:{name}",
+            "--via",
+            "ctr",
+            *node,
+            "--to",
+            f"{private.host}/site",
+        ]
+        account: list[str | Path] = [
+            "--username",
+            f"{private.host}=ann",
+            "--password-file",
+            tmp_path / "password",
+        ]
         (tmp_path / "password").write_text("s3:cr$t\n")
         refused = imgsync(*push, *account, code=4)
         assert "is not whole" in refused.err
