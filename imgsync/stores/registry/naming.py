@@ -57,6 +57,7 @@ class Naming:
             # A HEAD that lacks a header, or a refusal: only GET says more.
             answer = endpoint.ask("GET", endpoint.manifest(tag), what)
             if answer.status == 404:
+                answer.close()
                 return None
             if answer.status != 200:
                 raise endpoint.error(answer, what)

@@ -181,8 +181,10 @@ class Upload:
     def _check_created(self, answer: Answer) -> None:
         if answer.status in _CREATED:
             answer.close()
-        elif answer.status != 404 or not self._is_there():
-            raise self._error(answer)
+            return
+        error = self._error(answer)
+        if answer.status != 404 or not self._is_there():
+            raise error
 
     def _error(self, answer: Answer) -> ImgsyncError:
         """What a refusal means here: some are only about this attempt."""
