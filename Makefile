@@ -13,7 +13,7 @@ SERVERS := docker-registry:docker-registry containerd:containerd ctr:containerd 
            htpasswd:apache2-utils openssl:openssl sshd:openssh-server \
            nginx:nginx redis-server:redis-server ssh-keygen:openssh-client zstd:zstd
 
-.PHONY: test servers lint types pytest format demo bench clean
+.PHONY: test servers lint types pytest format demo bench corruptions clean
 
 test: servers lint types pytest
 
@@ -51,6 +51,10 @@ demo:
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
+
+# Damages a bundle a thousand times; the result is kept in docs/corruptions.md.
+corruptions: $(STAMP)
+	$(BIN)/python -m tests.bench.corruptions -n 1000
 
 clean:
 	rm -rf $(VENV) .coverage .coverage.* htmlcov coverage.xml dist build \

@@ -1,7 +1,6 @@
 """Whatever is done to a bundle is found, and healed to the byte."""
 
 import random
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,50 +16,7 @@ from imgsync.repairing.repair import damage_of, repair, request_of
 from imgsync.repairing.request import RepairRequest
 from tests.bundling.stores import Counting, memory_of, requests_of
 from tests.images import Images, random_images
-
-Corruption = Callable[[bytearray, random.Random], None]
-
-
-def flip_a_bit(data: bytearray, dice: random.Random) -> None:
-    data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
-
-
-def flip_many_bits(data: bytearray, dice: random.Random) -> None:
-    for _ in range(50):
-        flip_a_bit(data, dice)
-
-
-def cut_the_tail(data: bytearray, dice: random.Random) -> None:
-    del data[dice.randrange(len(data)) :]
-
-
-def zero_sectors(data: bytearray, dice: random.Random) -> None:
-    sector = dice.randrange(len(data) // 512)
-    n_sectors = dice.randrange(1, 9)
-    begin, end = sector * 512, min(len(data), (sector + n_sectors) * 512)
-    data[begin:end] = bytes(end - begin)
-
-
-def swap_blocks(data: bytearray, dice: random.Random) -> None:
-    one, other = (dice.randrange(len(data) // 512) * 512 for _ in range(2))
-    data[one : one + 512], data[other : other + 512] = (
-        data[other : other + 512],
-        data[one : one + 512],
-    )
-
-
-def append_junk(data: bytearray, dice: random.Random) -> None:
-    data += dice.randbytes(dice.randrange(1, 2000))
-
-
-CORRUPTIONS: list[Corruption] = [
-    flip_a_bit,
-    flip_many_bits,
-    cut_the_tail,
-    zero_sectors,
-    swap_blocks,
-    append_junk,
-]
+from tests.repairing.corruptions import CORRUPTIONS, Corruption
 
 
 @pytest.fixture(scope="module")
