@@ -38,6 +38,9 @@ COMMANDS: Final = {
     "repair": Entry(
         "repair", "repair", "Heal a damaged bundle in place; only what is bad is fetched."
     ),
+    "report": Entry(
+        "report", "report", "Write a page about what a bundle holds, for who must approve it."
+    ),
     "retag": Entry("retag", "retag", "Give images other names; their content stays."),
     "push": Entry("push", "push", "Send images to a registry, only what is missing there."),
     "import": Entry(

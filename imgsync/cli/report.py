@@ -1,0 +1,97 @@
+"""``imgsync report``: a page for those who must approve a transfer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from imgsync.cli.command import Command
+from imgsync.cli.context import Context
+from imgsync.cli.options import containerd_options
+from imgsync.cli.output import human_size, say
+from imgsync.cli.written import STDOUT, write_output
+from imgsync.errors import InvalidInput
+from imgsync.model.selection import Selection
+from imgsync.presence import select_images
+from imgsync.reporting.gathering import report_of
+from imgsync.reporting.page import page
+from imgsync.reporting.tables import csv_of
+
+if TYPE_CHECKING:
+    from imgsync.reporting.facts import Report
+
+FORMATS: Final = ("html", "csv", "json")
+
+
+@click.command(
+    cls=Command,
+    short_help="Write a page about what a bundle holds, for who must approve it.",
+    epilog="Example: imgsync report site.tar -o site.html",
+)
+@click.argument("target")
+@containerd_options
+@click.option(
+    "--image", "globs", multiple=True, metavar="GLOB", help="Only these images; repeatable."
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE|-",
+    help="The file to write, or - for standard output.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="What is written; else the end of FILE's name says it, and html is the default.",
+)
+@click.pass_obj
+def report(
+    context: Context, *, target: str, globs: tuple[str, ...], output: str, form: str | None
+) -> None:
+    """Write a page about what a bundle holds, for who must approve it.
+
+    One HTML file that needs no other: images, platforms, digests, sizes, dates, what is shared,
+    labels, signatures, SBOMs, and what is left out. TARGET is a bundle, another tool's archive, an
+    OCI layout folder, an image of a registry, or containerd: for a namespace. Nothing is proved;
+    verify does that.
+    """
+    context.after_interrupt = "nothing was written"
+    form = form or _form_of(output)
+    holding = context.open_source(target)
+    chosen = select_images(holding, Selection(globs), jobs=context.jobs)
+    path = Path(target)
+    found = report_of(
+        chosen,
+        path.name if path.exists() else target,
+        file_size=path.stat().st_size if path.is_file() else None,
+        jobs=context.jobs,
+    )
+    raw = _written(found, form)
+    write_output(output, raw)
+    if output != STDOUT:
+        say(f"{output}: {len(found.images)} images, {human_size(len(raw))}")
+
+
+def _form_of(output: str) -> str:
+    suffix = Path(output.removesuffix(".gz")).suffix.lower().lstrip(".")
+    if suffix in {"", "htm"} or output == STDOUT:
+        return "html"
+    if suffix not in FORMATS:
+        msg = f"{output}: the end of the name is none of {', '.join(FORMATS)}"
+        raise InvalidInput(msg, hint="say what to write with --format")
+    return suffix
+
+
+def _written(found: Report, form: str) -> bytes:
+    match form:
+        case "csv":
+            return csv_of(found)
+        case "json":
+            return f"{json.dumps(found.to_json(), indent=1, sort_keys=True)}\n".encode()
+        case _:
+            return page(found, human_size)
