@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -97,3 +98,33 @@ def test_links_within_the_docs_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", _text(page)):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+# --- hints ------------------------------------------------------------------------------------
+
+
+def _options_in(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", text))
+
+
+def _hints() -> list[tuple[str, str]]:
+    """Every text within the package that tells a user of an option, with its place."""
+    found = []
+    for path in sorted((ROOT / "imgsync").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg == "hint":
+                where = f"{path.relative_to(ROOT)}:{node.value.lineno}"
+                found += [(where, option) for option in _options_in(ast.unparse(node.value))]
+    return found
+
+
+@pytest.mark.parametrize(("where", "option"), _hints())
+def test_hints_name_options_that_there_are(where: str, option: str) -> None:
+    known = {
+        word
+        for name in COMMANDS
+        for param in _command(name).params
+        if isinstance(param, click.Option)
+        for word in (*param.opts, *param.secondary_opts)
+    }
+    assert option in known, where
