@@ -65,6 +65,8 @@ class Carrying:
         """Bring in what is missing; an image gets its names as soon as it is proved."""
         to_fetch = [] if by_stream else [item for item in moving if self._is_for_fetch(item)]
         to_stream = [item for item in moving if item not in to_fetch]
+        for wanted in to_stream:
+            wanted.error = wanted.error or unusual_error(wanted)
         with ThreadPoolExecutor(self._jobs, "import") as pool:
             futures: dict[Future[None], Wanted] = {
                 pool.submit(self._fetch, wanted): wanted for wanted in to_fetch
@@ -81,19 +83,23 @@ class Carrying:
                     self._stream([futures.pop(future) for future in done])
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                if self._loopback is not None:
+                    self._loopback.stop()
                 raise
 
     def _is_for_fetch(self, wanted: Wanted) -> bool:
+        is_worth_it = (
+            self._always_fetch
+            or not wanted.has_all_documents
+            or wanted.unusual is not None
+            or wanted.carried_bytes >= SMALL_BYTES
+        )
         return (
-            self._loopback is not None
+            is_worth_it
+            and self._loopback is not None
             and wanted.can_be_fetched
             and not wanted.only
             and (not wanted.lacking or wanted.platforms_to_fetch is not None)
-            and (
-                self._always_fetch
-                or not wanted.has_all_documents
-                or wanted.carried_bytes >= SMALL_BYTES
-            )
         )
 
     def _fetch(self, wanted: Wanted) -> None:
@@ -101,7 +107,7 @@ class Carrying:
         platforms = (wanted.platforms_to_fetch or ()) if wanted.lacking else ()
         try:
             self._loopback.fetch(wanted.twins[0], platforms)
-        except ContainerdError as error:
+        except ImgsyncError as error:
             wanted.error = self._explained(error, wanted)
 
     def _adopt(self, images: Sequence[Wanted]) -> None:
@@ -191,7 +197,7 @@ class Carrying:
         except ContainerdError as error:
             wanted.error = error
 
-    def _explained(self, error: ContainerdError, wanted: Wanted) -> ImgsyncError:
+    def _explained(self, error: ImgsyncError, wanted: Wanted) -> ImgsyncError:
         """Which side is wrong: containerd proves digests, but cannot say who broke the bytes."""
         named = {match[1] for match in re.finditer(r"expected \w+:([0-9a-f]{64,})", error.message)}
         suspects = [item for item in wanted.carried if item.digest.hex in named]
@@ -205,7 +211,7 @@ class Carrying:
             return found
         except ImgsyncError:
             pass
-        return error
+        return unusual_error(wanted) or error
 
 
 def _batches(images: Sequence[Wanted]) -> Iterator[list[Wanted]]:
@@ -223,6 +229,15 @@ def _batches(images: Sequence[Wanted]) -> Iterator[list[Wanted]]:
         n_bytes += wanted.carried_bytes
     if batch:
         yield batch
+
+
+def unusual_error(wanted: Wanted) -> ContainerdError | None:
+    """The error of an image that this containerd, or this carrier, cannot keep."""
+    item = wanted.unusual
+    if item is None:
+        return None
+    msg = f"{wanted.label}: {item.short} is not named by sha256, and containerd could not keep it"
+    return ContainerdError(msg, hint="containerd 2.3 can, without --carrier stream")
 
 
 def lost_error(wanted: Wanted, present: Collection[Digest], side: str) -> IncompleteImport | None:

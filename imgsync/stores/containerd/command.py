@@ -12,11 +12,11 @@ import threading
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
 
-from imgsync.errors import ContainerdError, InvalidInput
+from imgsync.errors import ContainerdError, InvalidInput, NoSpace
 from imgsync.stores.containerd.parse import last_message, parse_flags, parse_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 _ENVIRONMENT: Final = {
     "LC_ALL": "C",
@@ -173,21 +173,17 @@ def environment() -> dict[str, str]:
     return kept | _ENVIRONMENT
 
 
-def failure(ended: Ended) -> ContainerdError:
+def failure(ended: Ended) -> ContainerdError | NoSpace:
     """The error of a command that failed, with the one thing to do about it."""
     command = " ".join(("ctr", *ended.words[:2]))
     message = ended.message or "no message"
     if ended.status == 2 and "panic" in ended.err:
         message = "it crashed (a Go panic)"
-    return ContainerdError(f"{command}: {message} (status {ended.status})", hint=hint_of(message))
+    kind = NoSpace if "no space left on device" in message else ContainerdError
+    return kind(f"{command}: {message} (status {ended.status})", hint=hint_of(message))
 
 
 def hint_of(message: str) -> str:
     """What to do about a message, if that is known."""
     lower = message.lower()
     return next((hint for text, hint in HINTS if text in lower), "")
-
-
-def all_words(words: Sequence[str]) -> str:
-    """A command as it could be typed."""
-    return shlex.join(words)

@@ -252,6 +252,8 @@ class _Import:
 
     def _forget_half(self) -> None:
         """Remove records that a failed import left (1.x does): they look like images."""
+        if all(wanted.error is None for wanted in self._wanted):
+            return
         records = self._containerd.images.all()
         half = [
             name

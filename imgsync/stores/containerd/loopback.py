@@ -34,6 +34,7 @@ class Loopback:
         self._ctr = ctr
         self._namespace = namespace
         self._folder = folder
+        self._running: set[subprocess.Popen[bytes]] = set()
 
     def fetch(self, name: str, platforms: Sequence[str] = ()) -> None:
         """Let containerd have the image of this name, with all platforms if none is given.
@@ -50,15 +51,20 @@ class Loopback:
                 self._namespace, *command, *words, stdout=subprocess.DEVNULL, stderr=err
             ) as process,
         ):
+            self._running.add(process)
             try:
                 status = process.wait()
-            except BaseException:
-                process.terminate()
-                raise
+            finally:
+                self._running.discard(process)
             err.seek(0)
             message = err.read().decode(errors="replace")
         if status != 0:
             raise failure(Ended(command, status, b"", message))
+
+    def stop(self) -> None:
+        """End the fetches that are under way; their images get no name."""
+        for process in list(self._running):
+            process.terminate()
 
 
 @contextmanager

@@ -233,7 +233,7 @@ def default_url(host: str) -> str:
     return f"https://{'registry-1.docker.io' if host == DOCKER_IO else host}"
 
 
-def _explained(error: ContainerdError, message: str, access: RegistryAccess) -> ImgsyncError:
+def _explained(error: ImgsyncError, message: str, access: RegistryAccess) -> ImgsyncError:
     lower = message.lower()
     if any(text in lower for text in ("401", "unauthorized", "denied", "authorization failed")):
         who = f"as {access.user}" if access.user else "without credentials"

@@ -76,6 +76,14 @@ class Wanted:
         return not any(item.size == 0 or item.urls for item in self.carried)
 
     @property
+    def unusual(self) -> Descriptor | None:
+        """Something to carry whose digest is not sha256: a fetch of containerd 2.3 takes it.
+
+        Nothing older does, and no import: it keeps content under the sha256 of its bytes.
+        """
+        return next((item for item in self.carried if item.digest.algorithm != "sha256"), None)
+
+    @property
     def has_all_documents(self) -> bool:
         """Whether every index and manifest is there, or comes."""
         return not any(item.is_document and item.digest in self.lacking for item in self.closure)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imgsync.documents import reader_of
+from imgsync.model.digest import Digest
 from imgsync.model.platform import Platform
 from imgsync.stores.archive.opening import open_archive
 from imgsync.stores.containerd.command import Ctr
 from imgsync.stores.containerd.import_request import ImportOptions, ImportResult
 from imgsync.stores.containerd.importing import import_images
 from imgsync.stores.containerd.namespace import Containerd
+from imgsync.stores.layout import Layout
 from imgsync.walk import walk
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from imgsync.events import Event
     from imgsync.model.reference import Reference
+    from imgsync.stores import Holding
     from tests.images import Images
     from tests.servers.containerd import Containerd as Server
 
@@ -47,14 +50,11 @@ class Loader:
         absent: Iterable[str] = (),
         rename: Callable[[Reference], Reference] | None = None,
         into: Containerd | None = None,
+        as_layout: bool = False,
         **options: Any,
     ) -> ImportResult:
         """What came of it; ``absent`` is declared, ``leave_out`` and ``replace`` are not."""
-        from imgsync.model.digest import Digest
-
-        path = self.folder / f"{secrets.token_hex(4)}.tar"
-        images.write_archive(path, names, leave_out=[*leave_out, *absent], replace=replace)
-        source = open_archive(path)
+        source = self._written(images, names, [*leave_out, *absent], replace, as_layout=as_layout)
         bundle = source.bundle()
         declared = {Digest.parse(digest) for digest in absent}
         graph = walk([root.descriptor for root in bundle.roots], reader_of(source), absent=declared)
@@ -72,6 +72,21 @@ class Loader:
             self.events.append,
             absent=declared,
         )
+
+    def _written(
+        self,
+        images: Images,
+        names: Iterable[str] | None,
+        leave_out: Iterable[str],
+        replace: Mapping[str, bytes] | None,
+        *,
+        as_layout: bool,
+    ) -> Holding:
+        path = self.folder / secrets.token_hex(4)
+        if as_layout:
+            return Layout(images.write_layout(path, names))
+        images.write_archive(path, names, leave_out=leave_out, replace=replace)
+        return open_archive(path)
 
 
 @pytest.fixture

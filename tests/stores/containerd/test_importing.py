@@ -9,12 +9,14 @@ import pytest
 
 from imgsync.errors import (
     Conflict,
+    ContainerdError,
     ContentError,
     DigestMismatch,
     LockHeld,
     MissingContent,
 )
 from imgsync.events import Copied, Named, Noted, Planned
+from imgsync.model.descriptor import Descriptor
 from imgsync.model.digest import Digest
 from imgsync.model.platform import Platform
 from imgsync.model.reference import Reference
@@ -358,6 +360,33 @@ def test_what_garbage_collection_would_take_is_brought_again(
     assert not result.failures
     containerd.collect_garbage(ours.namespace)
     assert containerd.blobs(ours.namespace) == images.digests()
+
+
+@BOTH
+def test_digests_of_another_algorithm(
+    load: Loader, ours: Containerd, containerd: Server, carrier: Carrier
+) -> None:
+    """Only a fetch of containerd 2.3 keeps them; everything else would name them otherwise."""
+    data = f"named by sha512 {carrier}".encode()
+    layer = Descriptor(
+        "application/vnd.oci.image.layer.v1.tar", Digest.of(data, "sha512"), len(data)
+    )
+    images = Images()
+    config = images.image([images.layer({"a": data})])
+    manifest = images.json(config["digest"])
+    manifest["layers"] = [layer.to_json()]
+    images.blobs[str(layer.digest)] = data
+    images.name(NAME, images.blob(config["mediaType"], json.dumps(manifest).encode()))
+    (image,) = load(images, carrier=carrier, as_layout=True).imported
+    can = carrier is Carrier.LOOPBACK and ours.ctr.versions()["server"] >= (2, 3, 0)
+    if can:
+        assert image.state.is_whole
+        assert str(layer.digest) in containerd.blobs(ours.namespace)
+    else:
+        assert isinstance(image.error, ContainerdError)
+        assert "sha512" in image.error.message
+        assert containerd.images(ours.namespace) == {}
+        assert containerd.blobs(ours.namespace) == set()
 
 
 # --- images in part ---------------------------------------------------------------------------
