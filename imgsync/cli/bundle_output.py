@@ -21,6 +21,7 @@ from imgsync.content import CHUNK_BYTES
 from imgsync.errors import InvalidInput
 from imgsync.events import Noted
 from imgsync.stores.archive.disk import turn_os_errors
+from imgsync.stores.archive.packed_file import is_packed_name
 from imgsync.stores.layout import Layout
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from imgsync.model.platform import Platform
 
 LAYOUT: str = "oci:"
+READ_ONLY = frozenset({".gz", ".tgz", ".xz", ".txz", ".bz2", ".tbz2"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def make(
         InvalidInput: the output cannot be; nothing was fetched.
     """
     if output != STDIN and not output.startswith(LAYOUT):
-        path = _file_path(output)
+        path = _file_path(output, is_cut=volume_size is not None)
         if volume_size is None:
             return [
                 _output(output, bundle_to_file(requests, path, platform, options, context.report))
@@ -123,8 +125,14 @@ def write_sha256(path: Path) -> None:
         fresh.replace(target)
 
 
-def _file_path(output: str) -> Path:
+def _file_path(output: str, *, is_cut: bool) -> Path:
     path = Path(output)
+    if path.suffix.lower() in READ_ONLY:
+        msg = f"-o {output}: {path.suffix} is read and not written"
+        raise InvalidInput(msg, hint="-o site.tar, or -o site.tar.zst for a compressed bundle")
+    if is_cut and is_packed_name(path):
+        msg = f"-o {output} cannot be cut into volumes: their size is that of plain tars"
+        raise InvalidInput(msg, hint="-o site.tar with --volume-size")
     if path.is_dir():
         msg = f"{output} is a folder"
         raise InvalidInput(msg, hint=f"-o {output.rstrip('/')}/site.tar, or -o oci:{output}")
