@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
+from imgsync.model.digest import Digest
 from imgsync.model.media_types import IMAGE_CONFIGS, OCI_INDEX, Kind, compression_of, is_image_layer
 from imgsync.model.strict_json import canonical
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from imgsync.model.bundle import Root
-    from imgsync.model.digest import Digest
     from imgsync.model.lock import Lock
 
 OCI_LAYOUT_FILE: Final = b'{"imageLayoutVersion":"1.0.0"}'
@@ -21,6 +21,7 @@ ANNOTATION_CONTAINERD_NAME: Final = "io.containerd.image.name"
 ANNOTATION_REF_NAME: Final = "org.opencontainers.image.ref.name"
 ANNOTATION_FORMAT: Final = "io.imgsync.format"
 ANNOTATION_LOCK: Final = "io.imgsync.lock"
+ANNOTATION_NAMES: Final = "io.imgsync.names"
 ANNOTATION_EXTRA_NAME: Final = "io.imgsync.extra.name"
 ANNOTATION_EXTRA_SUBJECT: Final = "io.imgsync.extra.subject"
 
@@ -51,6 +52,8 @@ def index_file(roots: Iterable[Root], lock_digest: Digest | None = None) -> byte
         value["annotations"] = {
             ANNOTATION_FORMAT: FORMAT_VERSION,
             ANNOTATION_LOCK: str(lock_digest),
+            # Names may be changed, so nothing else tells a changed name from a damaged one.
+            ANNOTATION_NAMES: str(Digest.of(canonical(value["manifests"]))),
         }
     return canonical(value)
 
