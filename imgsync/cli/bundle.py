@@ -15,7 +15,12 @@ from imgsync.cli.bundle_plan import plan_json, plan_text
 from imgsync.cli.command import Command
 from imgsync.cli.context import Context
 from imgsync.cli.inputs import STDIN, read_input
-from imgsync.cli.options import format_option, mapping_options, platform_option
+from imgsync.cli.options import (
+    dry_run_options,
+    format_option,
+    mapping_options,
+    platform_option,
+)
 from imgsync.cli.output import say, say_json
 from imgsync.cli.sizes import SIZE
 from imgsync.errors import Conflict, InvalidInput, SomeFailed
@@ -96,7 +101,7 @@ if TYPE_CHECKING:
     help="Cut the bundle into volumes of at most this size (4G, 700M), each a bundle by itself.",
 )
 @click.option("--sha256sum", is_flag=True, help="Write FILE.sha256 too, for sha256sum -c.")
-@click.option("--dry-run", is_flag=True, help="Show the plan and fetch no blob.")
+@dry_run_options
 @format_option
 @click.pass_obj
 def bundle(
@@ -117,6 +122,7 @@ def bundle(
     volume_size: int | None,
     sha256sum: bool,
     dry_run: bool,
+    rate: int | None,
     as_json: bool,
 ) -> None:
     """Put images into one file that can be carried.
@@ -159,9 +165,9 @@ def bundle(
     if dry_run:
         prepared = prepare_only(requests, platform, options, context.report)
         if as_json:
-            say_json(plan_json(prepared))
+            say_json(plan_json(prepared, rate))
         else:
-            say(plan_text(prepared))
+            say(plan_text(prepared, rate))
         return
     if sha256sum and (output == STDIN or output.startswith(LAYOUT)):
         msg = "--sha256sum needs a file as the output"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from imgsync.cli.output import human_size, table
+from imgsync.cli.output import at_rate, human_size, seconds_at, table
+from imgsync.model.bundle import AbsentReason
 from imgsync.model.tar_layout import tar_layout
 
 if TYPE_CHECKING:
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
     from imgsync.model.digest import Digest
 
 
-def plan_text(prepared: Prepared) -> str:
+def plan_text(prepared: Prepared, rate: int | None = None) -> str:
     """A table of the images, and the sums."""
-    value = plan_json(prepared)
+    value = plan_json(prepared, rate)
     rows = [
         (
             image["name"],
@@ -30,19 +31,17 @@ def plan_text(prepared: Prepared) -> str:
     lines.append(
         f"{len(rows)} images, {value['objects']} objects, {human_size(value['bytes'])} "
         f"in a file of {value['file_bytes']} bytes; {value['manifest_requests']} manifests were "
-        "read, which is what a registry counts"
+        f"read, which is what a registry counts{at_rate(value['bytes'], rate)}"
     )
     if value["absent_objects"]:
-        lines.append(
-            f"left out: {value['absent_objects']} objects of platforms that were not chosen; "
-            "pushing to a registry needs --rewrite-index"
-        )
+        size = human_size(value["absent_bytes"])
+        lines.append(f"left out: {value['absent_objects']} objects, {size}: {_reasons(prepared)}")
     lines.extend(f"cannot be had: {name}" for name in value["failed"])
     return "\n".join(lines)
 
 
-def plan_json(prepared: Prepared) -> dict[str, Any]:
-    """The same for programs; sizes in bytes."""
+def plan_json(prepared: Prepared, rate: int | None = None) -> dict[str, Any]:
+    """The same for programs; sizes in bytes, times in seconds."""
     lock = prepared.lock
     uses: Counter[Digest] = Counter()
     closures = [_present(prepared, item) for item in prepared.chosen]
@@ -66,8 +65,20 @@ def plan_json(prepared: Prepared) -> dict[str, Any]:
         "file_bytes": tar_layout(lock).size,
         "manifest_requests": len(prepared.graph.documents),
         "absent_objects": len(lock.absent),
+        "absent_bytes": sum(lock.objects[key].size for key in lock.absent),
+        "requests": len(lock.objects) - len(lock.absent) + len(prepared.chosen),
+        "seconds": seconds_at(sum(item.size for item in present), rate),
         "failed": [label for label, _ in prepared.failures],
     }
+
+
+def _reasons(prepared: Prepared) -> str:
+    words = {
+        AbsentReason.PLATFORM: "platforms that were not chosen (pushing needs --rewrite-index)",
+        AbsentReason.RECEIVER: "the receiver has them",
+        AbsentReason.VOLUME: "in other volumes",
+    }
+    return ", ".join(words[reason] for reason in sorted(set(prepared.lock.absent.values())))
 
 
 def _present(prepared: Prepared, item: Chosen) -> set[Digest]:

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from imgsync.cli.sizes import RATE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -295,6 +297,23 @@ def containerd_options(command: Callable[..., R]) -> Callable[..., R]:
             "containerd, k3s, rke2, k0s and microk8s have it.",
         ),
         click.option("--ctr", default="", metavar="COMMAND", help="How ctr is called, 'k3s ctr'."),
+    )
+
+
+# --- plans ------------------------------------------------------------------------------------
+
+
+def dry_run_options(command: Callable[..., R]) -> Callable[..., R]:
+    """``--dry-run`` and ``--rate``; the command gets ``dry_run`` and ``rate`` (bytes a second)."""
+    return _add(
+        command,
+        click.option("--dry-run", is_flag=True, help="Show what would move, and change nothing."),
+        click.option(
+            "--rate",
+            metavar="SIZE/s",
+            type=RATE,
+            help="With --dry-run: how long it takes at this rate, 20MB/s.",
+        ),
     )
 
 

@@ -59,6 +59,19 @@ def human_time(seconds: float) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
+def seconds_at(n_bytes: int, rate: int | None) -> float | None:
+    """How long ``n_bytes`` take at ``rate`` bytes a second, if a rate is given."""
+    return round(n_bytes / rate, 1) if rate else None
+
+
+def at_rate(n_bytes: int, rate: int | None) -> str:
+    """The same for people, as an addition to a line."""
+    seconds = seconds_at(n_bytes, rate)
+    if seconds is None or rate is None:
+        return ""
+    return f"; {human_time(seconds)} at {human_size(rate)}/s"
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: str = "") -> str:
     """Columns under headers; ``right`` names those that hold numbers, comma separated."""
     cells = [[printable(cell).replace("\n", " ") for cell in row] for row in (headers, *rows)]

@@ -11,6 +11,7 @@ from imgsync.cli.context import Context
 from imgsync.cli.inputs import read_input
 from imgsync.cli.options import (
     containerd_options,
+    dry_run_options,
     format_option,
     mapping_options,
     selection_options,
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
     help="What the registry has, by `imgsync inventory`: what a delta relies on is mounted from "
     "there.",
 )
-@click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
+@dry_run_options
 @click.option(
     "--via",
     type=click.Choice(["api", "ctr"]),
@@ -89,6 +90,7 @@ def push(
     digest_tag: str,
     inventory: str | None,
     dry_run: bool,
+    rate: int | None,
     via: str,
     as_json: bool,
 ) -> None:
@@ -123,7 +125,7 @@ def push(
         who_has=_who_has(inventory) if inventory is not None else nobody,
     )
     if dry_run:
-        say_json(plan_json(planned)) if as_json else say(plan_text(planned))
+        say_json(plan_json(planned, rate)) if as_json else say(plan_text(planned, rate))
         return
     result = run_push(planned, options, context.report)
     say_json(result_json(result)) if as_json else tell(result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from imgsync.cli.output import human_size, say, table
+from imgsync.cli.output import at_rate, human_size, say, seconds_at, table
 from imgsync.errors import AllFailed, SomeFailed
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def image_json(pushed: Pushed) -> dict[str, Any]:
     return value
 
 
-def plan_text(planned: PushPlan) -> str:
+def plan_text(planned: PushPlan, rate: int | None = None) -> str:
     """A table of the images, and the sums."""
     rows = [
         (
@@ -88,19 +88,28 @@ def plan_text(planned: PushPlan) -> str:
     images = table(("TARGET", "DIGEST", "STATUS", "TAG NOW"), rows)
     sums = (
         f"to send: {len(plan.steps)} objects, at most {human_size(plan.n_bytes)}; "
-        f"{plan.n_present} objects are there already"
+        f"{plan.n_present} objects are there already{at_rate(plan.n_bytes, rate)}"
     )
     return f"{images}\n{sums}"
 
 
-def plan_json(planned: PushPlan) -> dict[str, Any]:
-    """The same for programs; sizes in bytes."""
+def plan_json(planned: PushPlan, rate: int | None = None) -> dict[str, Any]:
+    """The same for programs; sizes in bytes, times in seconds."""
+    mounts = sum(1 for step in planned.plan.steps if step.mount_from is not None)
     return {
         "images": [image_json(pushed) for pushed in planned.pushed],
         "objects": len(planned.plan.steps),
         "bytes": planned.plan.n_bytes,
         "present_objects": planned.plan.n_present,
         "present_bytes": planned.plan.n_present_bytes,
+        "mounts": mounts,
+        # a blob is one POST and one PUT, a mount one POST, a manifest one PUT, a tag PUT and HEAD
+        "requests": sum(
+            1 if step.descriptor.is_document or step.mount_from is not None else 2
+            for step in planned.plan.steps
+        )
+        + 2 * len(planned.plan.names),
+        "seconds": seconds_at(planned.plan.n_bytes, rate),
     }
 
 

@@ -31,4 +31,16 @@ class SizeType(click.ParamType[int]):
         return n_bytes
 
 
+class RateType(SizeType):
+    """A number of bytes a second: ``20MB/s``, or the same without ``/s``."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the text."""
+        text = value.removesuffix("/s") if isinstance(value, str) else value
+        return super().convert(text, param, ctx)
+
+
 SIZE: Final = SizeType()
+RATE: Final = RateType()
