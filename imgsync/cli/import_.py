@@ -184,9 +184,7 @@ def _raise_failures(result: ImportResult) -> None:
     if not failures:
         return
     if len(failures) == n_images:
-        if n_images == 1:
-            raise failures[0][1]
-        msg = "no image was imported"
+        msg = "no image was imported" if n_images > 1 else "the image was not imported"
         raise AllFailed(msg, failures)
     msg = f"{len(failures)} of {n_images} images were not imported, the others were"
     raise SomeFailed(msg, failures, hint="the same command again sends only what is missing")

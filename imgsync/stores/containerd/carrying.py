@@ -236,7 +236,7 @@ def unusual_error(wanted: Wanted) -> ContainerdError | None:
     item = wanted.unusual
     if item is None:
         return None
-    msg = f"{wanted.label}: {item.short} is not named by sha256, and containerd could not keep it"
+    msg = f"{item.short} is named by {item.digest.algorithm}, and containerd could not keep it"
     return ContainerdError(msg, hint="containerd 2.3 can, without --carrier stream")
 
 
@@ -251,6 +251,6 @@ def lost_error(wanted: Wanted, present: Collection[Digest], side: str) -> Incomp
         return None
     more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
     return IncompleteImport(
-        f"{side}: containerd took {wanted.label} and does not have {lost[0].short}{more}",
+        f"{side}: containerd took it, and does not have {lost[0].short}{more}",
         hint="run it again; if it stays so, look into containerd's log",
     )

@@ -18,7 +18,6 @@ from imgsync.events import (
     Advanced,
     Copied,
     Event,
-    Failed,
     Named,
     Noted,
     Planned,
@@ -308,7 +307,6 @@ class _Import:
             status = "unchanged" if wanted in unchanged else "imported"
             if wanted.error is not None:
                 status = "failed"
-                self._report(Failed(wanted.label, wanted.error))
             imported.append(
                 Imported(
                     self._kept_names(wanted),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgsync.completeness import Completeness, PlatformState, completeness
-from imgsync.errors import ContentError, ImgsyncError, MissingContent
+from imgsync.errors import ContentError, ImgsyncError, MissingContent, SizeMismatch
 from imgsync.model.media_types import Kind
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Wanted:
         closure: all that it is made of, children first, as far as it is known.
         missing: what of it the namespace lacks.
         lacking: what of it neither the namespace nor the source has.
+        damaged: what the source has in another size, with that size.
         state: which platforms are whole when everything came that can come.
         only: the one platform that is loaded, where that must be said; else empty.
         error: why it is not loaded.
@@ -46,6 +47,7 @@ class Wanted:
     closure: tuple[Descriptor, ...]
     missing: frozenset[Digest]
     lacking: frozenset[Digest]
+    damaged: Mapping[Digest, int]
     state: Completeness
     only: str = ""
     error: ImgsyncError | None = None
@@ -177,7 +179,12 @@ def make_wanted(
             platforms=platforms,
         )
         names, twins = names_of(same)
-        found.append(Wanted(descriptor, names, twins, closure, missing, lacking, state))
+        damaged = {
+            digest: size
+            for digest, size in (available or {}).items()
+            if digest in lacking and digest not in absent and digest not in graph.problems
+        }
+        found.append(Wanted(descriptor, names, twins, closure, missing, lacking, damaged, state))
     return found
 
 
@@ -203,17 +210,19 @@ def refusal(
         problem = graph.problems.get(item.digest) if item.digest in wanted.lacking else None
         if isinstance(problem, ContentError) and not isinstance(problem, MissingContent):
             return problem
+        if item.digest in wanted.damaged:
+            return SizeMismatch(item, wanted.damaged[item.digest], side=side)
     if not wanted.lacking:
         return None
     whole = ", ".join(state.label for state in wanted.state.whole) or "none"
     if wanted.root.digest in wanted.lacking or wanted.state.absent_indexes:
-        msg = f"{wanted.label}: {side} does not have its {wanted.root.short}"
+        msg = f"{side} does not have its {wanted.root.short}"
         return MissingContent(msg, hint="make the archive again")
     own = wanted.state.for_host(needed) if needed is not None else None
     if own is not None and own.is_whole:
         return None
     what = "is not in it" if own is None else f"lacks {_list(own.absent)}"
-    msg = f"{wanted.label}: {needed} {what}; whole platforms: {whole}"
+    msg = f"{needed} {what}; whole platforms: {whole}"
     return MissingContent(
         msg, hint="make the archive again with this platform, or with all: imgsync bundle"
     )
@@ -224,8 +233,11 @@ def note(wanted: Wanted) -> str:
     if not wanted.lacking:
         return ""
     whole = ", ".join(state.label for state in wanted.state.whole)
-    rest = ", ".join(state.label for state in wanted.state.incomplete)
-    return f"{wanted.label}: loaded for {whole}; absent: {rest} (it cannot be pushed whole)"
+    absent = wanted.state.incomplete
+    named = [state.label for state in absent if state.platform and not state.platform.is_unknown]
+    if len(absent) > len(named):
+        named.append(f"{len(absent) - len(named)} attestations")
+    return f"{wanted.label}: loaded for {whole}; absent: {', '.join(named)}"
 
 
 def _key(platform: Platform | None) -> str:
