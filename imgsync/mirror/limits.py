@@ -62,6 +62,14 @@ class Allowance:
             raise BudgetSpent(spent, hint="what is done stays done; the next run goes on")
 
     @property
+    def bytes_left(self) -> int | None:
+        """How many bytes may still pass; None for any number."""
+        if self._byte_limit is None:
+            return None
+        with self._lock:
+            return max(0, self._byte_limit - self.n_bytes)
+
+    @property
     def spent(self) -> str:
         """Which limit is reached, for people; an empty text for none."""
         if self._time_limit_s is not None and self._clock() - self._begun_s >= self._time_limit_s:

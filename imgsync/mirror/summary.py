@@ -53,7 +53,7 @@ class ImageOutcome:
 
     @property
     def host(self) -> str:
-        """The registry that it goes to."""
+        """The registry that it goes to; an empty text where it has no place to go to."""
         return self.target.partition("/")[0]
 
     def to_json(self) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class Summary:
     def failures(self) -> list[tuple[str, ImgsyncError]]:
         """What failed, with the error; images that were only left are not failures."""
         images = [
-            (image.target, image.error)
+            (image.target or image.source, image.error)
             for image in self.images
             if image.status is Status.FAILED and image.error is not None
         ]

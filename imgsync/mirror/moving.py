@@ -1,0 +1,233 @@
+"""Moving a batch of images: a plan and a push like any other, within what the run may still do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from imgsync.errors import BudgetSpent, ImgsyncError, RateLimited
+from imgsync.events import Advanced, Copied, Event, Named, Noted
+from imgsync.mirror.platforms import narrow
+from imgsync.mirror.receipts import PUSHED, Receipt
+from imgsync.mirror.summary import ImageOutcome, Status
+from imgsync.model.bundle import AbsentReason, Root
+from imgsync.model.reference import Reference
+from imgsync.pushing.push import plan_push, push
+from imgsync.pushing.request import PushItem, PushOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from imgsync.events import Report
+    from imgsync.mirror.limits import Allowance
+    from imgsync.mirror.looking import Looked
+    from imgsync.mirror.mounts import Mounts
+    from imgsync.mirror.sources import Documents
+    from imgsync.mirror.state import State
+    from imgsync.model.digest import Digest
+    from imgsync.pushing.outcome import Pushed
+    from imgsync.pushing.push import PushPlan
+    from imgsync.pushing.targets import OpenTarget
+    from imgsync.stores import Source
+
+
+@dataclass(slots=True)
+class Moved:
+    """What came of the batches so far."""
+
+    outcomes: list[ImageOutcome] = field(default_factory=list)
+    n_sent: int = 0
+    n_sent_bytes: int = 0
+    n_mounted: int = 0
+
+    def count(self, event: Copied) -> None:
+        """An object arrived."""
+        if event.how == "mounted":
+            self.n_mounted += 1
+        else:
+            self.n_sent += 1
+            self.n_sent_bytes += event.descriptor.size
+
+
+@dataclass(slots=True)
+class Mover:
+    """Moves batches; what all of them share.
+
+    Attributes:
+        write_receipt: called as soon as a tag stands, so that no kill can lose the claim.
+    """
+
+    open_source: Callable[[Reference], Source]
+    open_target: OpenTarget
+    documents: Documents
+    mounts: Mounts
+    allowance: Allowance
+    state: State
+    report: Report
+    options: PushOptions
+    write_receipt: Callable[[Receipt], None]
+    moved: Moved = field(default_factory=Moved)
+
+    def move(self, batch: Sequence[Looked]) -> None:
+        """Move these images, of one choice of platforms, as far as the run's limits let it.
+
+        Raises:
+            BudgetSpent: the run's own limits are reached; what was not finished is left.
+            Whatever ends a run for good, such as a full disk.
+        """
+        self.documents.clear()
+        items, self.documents.left_out = self._items(batch)
+        if not items:
+            return
+        planned = plan_push(
+            [item for item, _ in items], self.open_target, self.options, self._quietly
+        )
+        self.mounts.use(planned)
+        if len(items) > 1 and not self._fits(planned.plan.n_bytes):
+            # Near the limit, one by one: what fits is moved, what does not is left.
+            for _, looked in items:
+                self.move([looked])
+            return
+        by_item = {id(item): looked for item, looked in items}
+        if not self._fits(planned.plan.n_bytes):
+            self._leave(batch, planned.plan.n_bytes)
+            return
+        self._push(planned, by_item)
+
+    def _items(self, batch: Sequence[Looked]) -> tuple[list[tuple[PushItem, Looked]], set[Digest]]:
+        """What to push, and which manifests nobody of the batch wants."""
+        items: list[tuple[PushItem, Looked]] = []
+        left_out: set[Digest] = set()
+        for looked in batch:
+            try:
+                self.allowance.check()
+                item = self._item(looked)
+            except ImgsyncError as error:
+                self._end(looked, error)
+                continue
+            items.append((item, looked))
+            left_out |= item.absent.keys()
+        return items, left_out
+
+    def _item(self, looked: Looked) -> PushItem:
+        name = looked.item.source
+        source = self.open_source(name)
+        root = looked.root or source.resolve(name).descriptor
+        looked.root = root
+        narrowed = narrow(source, root, looked.item.platforms)
+        absent: Mapping[Digest, AbsentReason] = dict.fromkeys(
+            narrowed.left_out, AbsentReason.PLATFORM
+        )
+        origin = str(Reference(name.registry, name.repository, name.tag, root.digest))
+        return PushItem(
+            str(name), Root(looked.item.target, root, origin), looked.item.target, source, absent
+        )
+
+    def _fits(self, n_bytes: int) -> bool:
+        left = self.allowance.bytes_left
+        return left is None or n_bytes <= left
+
+    def _leave(self, batch: Iterable[Looked], n_bytes: int) -> None:
+        for looked in batch:
+            msg = f"{looked.item.target} needs {n_bytes} bytes, more than the run may still move"
+            self._end(looked, BudgetSpent(msg, hint="the next run goes on with it"))
+
+    def _push(self, planned: PushPlan, by_item: Mapping[int, Looked]) -> None:
+        """Move, and note what came of each image, whatever stops it."""
+        named: set[str] = set()
+        targets = {str(image.item.target): by_item[id(image.item)] for image in planned.pushed}
+
+        def report(event: Event) -> None:
+            self.report(event)
+            match event:
+                case Advanced() if event.n_bytes > 0:
+                    self.allowance.add(event.n_bytes)
+                    self.allowance.check()
+                case Copied():
+                    self.moved.count(event)
+                case Named():
+                    named.add(event.name)
+                    self._receipt(targets[event.name], event)
+                case _:
+                    pass
+
+        stopped: BaseException | None = None
+        try:
+            push(planned, self.options, report)
+            self.mounts.learn(planned)
+        except BaseException as error:
+            stopped = error
+            raise
+        finally:
+            for image in planned.pushed:
+                looked = by_item[id(image.item)]
+                if stopped is not None and str(image.item.target) not in named:
+                    left = stopped if isinstance(stopped, ImgsyncError) else None
+                    self._end(looked, left, status=Status.LEFT)
+                else:
+                    self._done(looked, image)
+
+    def _done(self, looked: Looked, image: Pushed) -> None:
+        if image.error is not None:
+            self._end(looked, image.error)
+            return
+        root = image.root.descriptor
+        if looked.root is not None:
+            self.state.remember_seen(looked.item.key, looked.root.digest)
+            if not looked.item.platforms.is_all:
+                platforms = str(looked.item.platforms)
+                self.state.remember_rewritten(looked.root.digest, platforms, root.digest)
+        status = Status.UNCHANGED
+        if image.before is None or image.before.digest != root.digest:
+            status = Status.UPDATED if looked.before is not None else Status.NEW
+        self._end(looked, None, status=status, digest=str(root.digest))
+
+    def _end(
+        self,
+        looked: Looked,
+        error: ImgsyncError | None,
+        *,
+        status: Status | None = None,
+        digest: str = "",
+    ) -> None:
+        self.moved.outcomes.append(outcome_of(looked, error, status=status, digest=digest))
+
+    def _receipt(self, looked: Looked, event: Named) -> None:
+        source = looked.item.source
+        digest = looked.root.digest if looked.root is not None else event.descriptor.digest
+        self.write_receipt(
+            Receipt(
+                time.time(),
+                PUSHED,
+                looked.item.target,
+                event.descriptor.digest,
+                str(replace(source, digest=digest)),
+                str(looked.before.digest) if looked.before is not None else "",
+            )
+        )
+
+    def _quietly(self, event: Event) -> None:
+        """Planning repeats what the summary tells; a cron's mail needs it once."""
+        if not isinstance(event, Noted) or event.level != "info":
+            self.report(event)
+
+
+def outcome_of(
+    looked: Looked, error: ImgsyncError | None, *, status: Status | None = None, digest: str = ""
+) -> ImageOutcome:
+    """What came of an image; without a status, what its error says."""
+    if status is None:
+        is_left = isinstance(error, (BudgetSpent, RateLimited))
+        status = Status.UNCHANGED if error is None else Status.LEFT if is_left else Status.FAILED
+    source_digest = looked.source_digest
+    return ImageOutcome(
+        str(looked.item.source),
+        str(looked.item.target),
+        status,
+        digest,
+        str(source_digest) if source_digest is not None else "",
+        str(looked.before.digest) if looked.before is not None else "",
+        error,
+    )

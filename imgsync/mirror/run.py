@@ -1,0 +1,240 @@
+"""One run of a mirror: choose, look, move what changed, and remember. Then it ends.
+
+Images are moved in batches, so that a first run with thousands of them finishes some before it
+has read all, and a limit leaves whole images behind instead of half ones.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Final, Protocol
+
+from imgsync.errors import BudgetSpent
+from imgsync.mirror.choosing import Chosen, choose
+from imgsync.mirror.limits import Allowance
+from imgsync.mirror.looking import Looked, look
+from imgsync.mirror.mounts import Mounts
+from imgsync.mirror.moving import Mover, outcome_of
+from imgsync.mirror.sources import Documents, MirrorRepository, PullGuard
+from imgsync.mirror.state import SeenBudget, State
+from imgsync.mirror.summary import ImageOutcome, Status, Summary, config_label
+from imgsync.pushing.request import PushOptions
+from imgsync.pushing.targets import PushTarget
+from imgsync.stores import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from imgsync.events import Report
+    from imgsync.mirror.config import MirrorConfig
+    from imgsync.mirror.items import Unplaced
+    from imgsync.mirror.receipts import Receipt
+    from imgsync.model.reference import Reference
+    from imgsync.stores.registry.quota import Quota
+
+BATCH: Final = 32
+"""Images that are planned together: many enough to keep all workers busy, few enough to stop."""
+
+
+class RegistryHost(Protocol):
+    """What a run wants to know of a registry."""
+
+    @property
+    def quota(self) -> Quota | None:
+        """What it last said about its pull budget."""
+        ...
+
+
+class RegistryRepository(PushTarget, Source, Protocol):
+    """A repository at both ends of a mirror."""
+
+    def tags(self) -> list[str]:
+        """All tags."""
+        ...
+
+
+class AllRegistries(Protocol):
+    """Where repositories come from."""
+
+    def repository(self, reference: Reference) -> RegistryRepository:
+        """The repository of a name."""
+        ...
+
+    def host(self, name: str) -> RegistryHost:
+        """The registry of this name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a run may do."""
+
+    jobs: int = 8
+    retries: int = 3
+    time_limit_s: float | None = None
+    byte_limit: int | None = None
+    dry_run: bool = False
+
+
+class MirrorRun:
+    """One run; it is called once.
+
+    Attributes:
+        state: what was known before; it is added to, and the caller saves it whatever happens.
+    """
+
+    def __init__(
+        self,
+        config: MirrorConfig,
+        registries: AllRegistries,
+        state: State,
+        report: Report,
+        options: RunOptions | None = None,
+        write_receipt: Callable[[Receipt], None] = lambda _receipt: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Begin to count time and bytes; nothing is asked yet."""
+        self.state = state
+        self._config = config
+        self._registries = registries
+        self._report = report
+        self._options = options or RunOptions()
+        self._clock = clock
+        self._begun_s = clock()
+        self._allowance = Allowance(self._options.time_limit_s, self._options.byte_limit)
+        self._documents = Documents()
+        self._sources: dict[str, MirrorRepository] = {}
+        self._guards: dict[str, PullGuard] = {}
+        self._lock = threading.Lock()
+        self._outcomes: list[ImageOutcome] = []
+        self._mover = Mover(
+            self._source,
+            registries.repository,
+            self._documents,
+            Mounts(),
+            self._allowance,
+            state,
+            report,
+            PushOptions(self._options.jobs, self._options.retries, rewrite_index=True),
+            write_receipt,
+        )
+
+    def __call__(self) -> Summary:
+        """Do it all; what fails is told in the summary.
+
+        Raises:
+            Whatever ends a run for good, such as Ctrl-C; what was done stays done.
+        """
+        chosen = choose(
+            self._config, self._registries.repository, self._report, jobs=self._options.jobs
+        )
+        self._outcomes += [_unplaced(item) for item in chosen.unplaced]
+        looked = look(
+            chosen.items,
+            self._source,
+            self._registries.repository,
+            self.state,
+            jobs=self._options.jobs,
+        )
+        moving = [one for one in looked if self._has_to_move(one)]
+        stopped = self._move(moving)
+        self._outcomes += self._mover.moved.outcomes
+        return self._summary(chosen, stopped)
+
+    def _source(self, reference: Reference) -> MirrorRepository:
+        """The source that a name is in; the same object for the same repository."""
+        with self._lock:
+            known = self._sources.get(reference.name)
+            if known is None:
+                inner = self._registries.repository(reference)
+                guard = self._guard(reference.registry)
+                known = MirrorRepository(inner, self._documents, guard)
+                self._sources[reference.name] = known
+            return known
+
+    def _guard(self, host: str) -> PullGuard:
+        if host not in self._guards:
+            settings = self._config.hosts.get(host)
+            floor = settings.pulls_floor if settings is not None else None
+            registry = self._registries.host(host)
+            self._guards[host] = PullGuard(host, lambda: registry.quota, floor)
+        return self._guards[host]
+
+    def _has_to_move(self, looked: Looked) -> bool:
+        """Whether it does; of the others the outcome is noted."""
+        if looked.error is None and not looked.is_same:
+            return True
+        digest = str(looked.before.digest) if looked.is_same and looked.before else ""
+        if looked.is_same and looked.source_digest is not None:
+            self.state.remember_seen(looked.item.key, looked.source_digest)
+        self._outcomes.append(outcome_of(looked, looked.error, digest=digest))
+        return False
+
+    def _move(self, moving: Sequence[Looked]) -> str:
+        """Move all of them; says why not, if a limit was reached."""
+        batches = list(_batches(moving))
+        for number, batch in enumerate(batches):
+            if self._options.dry_run:
+                self._outcomes += [_would_move(looked) for looked in batch]
+                continue
+            try:
+                self._allowance.check()
+                self._mover.move(batch)
+            except BudgetSpent as spent:
+                known = {outcome.target for outcome in self._mover.moved.outcomes}
+                for looked in chain.from_iterable(batches[number:]):
+                    if str(looked.item.target) not in known:
+                        self._outcomes.append(outcome_of(looked, spent))
+                return spent.message
+        return self._allowance.spent
+
+    def _summary(self, chosen: Chosen, stopped: str) -> Summary:
+        now_s = self._clock()
+        for host in self._guards:
+            quota = self._registries.host(host).quota
+            if quota is not None:
+                self.state.budgets[host] = SeenBudget(
+                    quota.limit, quota.remaining, quota.window_s, now_s
+                )
+        moved = self._mover.moved
+        is_left = any(outcome.status is Status.LEFT for outcome in self._outcomes)
+        summary = Summary(
+            config_label(self._config),
+            tuple(sorted(self._outcomes, key=lambda outcome: outcome.target)),
+            self._begun_s,
+            now_s,
+            moved.n_sent_bytes,
+            moved.n_sent,
+            moved.n_mounted,
+            tuple(chosen.failures),
+            dict(self.state.budgets),
+            stopped if is_left else "",
+            self.state.last_success_s,
+        )
+        if not summary.is_complete or self._options.dry_run:
+            return summary
+        self.state.last_success_s = now_s
+        return replace(summary, last_success_s=now_s)
+
+
+def _batches(moving: Sequence[Looked]) -> Iterator[Sequence[Looked]]:
+    """Images of one choice of platforms, those of one source together."""
+    groups: dict[str, list[Looked]] = {}
+    for looked in sorted(moving, key=lambda one: one.item.source.name):
+        groups.setdefault(str(looked.item.platforms), []).append(looked)
+    for group in groups.values():
+        for start in range(0, len(group), BATCH):
+            yield group[start : start + BATCH]
+
+
+def _unplaced(unplaced: Unplaced) -> ImageOutcome:
+    return ImageOutcome(str(unplaced.source), "", Status.FAILED, error=unplaced.error)
+
+
+def _would_move(looked: Looked) -> ImageOutcome:
+    status = Status.NEW if looked.before is None else Status.UPDATED
+    return outcome_of(looked, None, status=status)
