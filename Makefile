@@ -11,7 +11,8 @@ PYTEST_ARGS ?=
 SERVERS := docker-registry:docker-registry containerd:containerd ctr:containerd \
            dockerd:docker.io skopeo:skopeo umoci:umoci podman:podman \
            htpasswd:apache2-utils openssl:openssl sshd:openssh-server \
-           nginx:nginx redis-server:redis-server ssh-keygen:openssh-client zstd:zstd
+           nginx:nginx redis-server:redis-server ssh-keygen:openssh-client zstd:zstd \
+           chromium:chromium
 
 .PHONY: test servers lint types pytest format demo bench corruptions clean
 

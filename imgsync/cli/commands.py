@@ -63,5 +63,5 @@ ALIASES: Final = {
 }
 """What other tools call it."""
 
-READS_ONLY: Final = frozenset({"diff", "inspect", "verify"})
+READS_ONLY: Final = frozenset({"diff", "inspect", "inventory", "report", "verify"})
 """Commands that leave nothing behind when they are interrupted, and nothing to go on with."""

@@ -60,7 +60,6 @@ def report(
     OCI layout folder, an image of a registry, or containerd: for a namespace. Nothing is proved;
     verify does that.
     """
-    context.after_interrupt = "nothing was written"
     form = form or _form_of(output)
     holding = context.open_source(target)
     chosen = select_images(holding, Selection(globs), jobs=context.jobs)

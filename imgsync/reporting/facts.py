@@ -206,7 +206,7 @@ class Report:
     lock: Digest | None = None
     file_size: int | None = None
     failed: tuple[str, ...] = ()
-    sizes: Mapping[Digest, int] = field(default_factory=dict)
+    sizes: Mapping[Digest, int] = field(default_factory=dict, repr=False)
 
     @property
     def platforms(self) -> tuple[str, ...]:

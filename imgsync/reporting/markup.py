@@ -10,7 +10,10 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from typing import TypeAlias
+
+    Child: TypeAlias = "str | Iterable[Child]"
 
 _VOID: Final = frozenset({"br", "input", "link", "meta"})
 
@@ -38,9 +41,7 @@ def text(value: str) -> Markup:
     return Markup(escape(value, quote=True))
 
 
-def tag(
-    name: str, /, *children: str | Iterable[str], **attributes: str | int | bool | None
-) -> Markup:
+def tag(name: str, /, *children: Child, **attributes: str | int | bool | None) -> Markup:
     """An element. Texts among the children are escaped, `Markup` is not.
 
     An attribute's name may end with an underscore (``class_``), and others become hyphens. None
@@ -58,12 +59,12 @@ def tag(
     return Markup("".join(parts))
 
 
-def join(*children: str | Iterable[str]) -> Markup:
+def join(*children: Child) -> Markup:
     """Several one behind the other."""
     return Markup("".join(_inside(children)))
 
 
-def _inside(children: Iterable[str | Iterable[str]]) -> Iterable[str]:
+def _inside(children: Iterable[Child]) -> Iterator[str]:
     for child in children:
         if isinstance(child, Markup):
             yield child

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 DEBIAN_PACKAGES = {
+    "chromium": "chromium",
     "containerd": "containerd",
     "ctr": "containerd",
     "docker": "docker.io",
