@@ -33,7 +33,7 @@ class AddressGuard:
         """
         if self._is_public and is_private(address):
             msg = f"{self._name} sends us to {address}, an address of a private network"
-            raise NetworkError(msg, hint="if that is right, allow its host with --trust-host")
+            raise NetworkError(msg, hint="if that is right, allow its host with --trusted-host")
 
 
 def is_private(address: str) -> bool:

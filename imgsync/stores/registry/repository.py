@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from imgsync.errors import NetworkError
 from imgsync.stores import Resolved
 from imgsync.stores.registry.endpoint import ACCEPT_DOCUMENTS, Endpoint, described, told_digest
+from imgsync.stores.registry.mirrored import MirrorSource, open_mirrored
 from imgsync.stores.registry.naming import Naming
 from imgsync.stores.registry.referrers import Referrer, list_referrers
 from imgsync.stores.registry.request import Request
@@ -22,7 +23,7 @@ from imgsync.stores.registry.tags import list_tags
 from imgsync.stores.registry.upload import Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from imgsync.content import Readable, VerifiedStream
     from imgsync.model.descriptor import Descriptor
@@ -42,16 +43,33 @@ class Repository:
         side: how messages call it, ``HOST/REPOSITORY``.
     """
 
-    def __init__(self, host: Host, repository: str, *, jobs: int = 8, ns: str = "") -> None:
-        """``ns`` is the registry that is meant, where ``host`` is a mirror of several."""
+    def __init__(
+        self,
+        host: Host,
+        repository: str,
+        *,
+        jobs: int = 8,
+        ns: str = "",
+        mirrors: Sequence[MirrorSource] = (),
+    ) -> None:
+        """``ns`` is the registry that is meant, where ``host`` is a mirror of several.
+
+        ``mirrors`` are read from first; nothing is written to them.
+        """
         self.host = host
         self.repository = repository
+        self._mirrors = tuple(mirrors)
         self._endpoint = Endpoint(host, repository, ns)
         self.side = self._endpoint.side
         self._naming = Naming(self._endpoint)
         self._jobs = jobs
         self._lock = threading.Lock()
         self._begun: dict[Digest, Upload] = {}
+
+    @property
+    def without_mirrors(self) -> Repository:
+        """The registry's own content: for what a mirror has wrong."""
+        return Repository(self.host, self.repository, jobs=self._jobs) if self._mirrors else self
 
     # Source.
 
@@ -62,6 +80,10 @@ class Repository:
             NotFound, AccessDenied: the registry says no.
             ContentError: the answer is no manifest, or not the one that was asked for.
         """
+        for mirror in self._mirrors:
+            found = mirror.resolve(reference)
+            if found is not None:
+                return found
         endpoint = self._endpoint
         if reference.digest is not None:
             return self._resolve_digest(reference.digest)
@@ -84,6 +106,11 @@ class Repository:
         Raises:
             NotFound, AccessDenied: the registry says no.
         """
+        return open_mirrored(
+            self._mirrors, descriptor, offset, lambda start: self._open(descriptor, start)
+        )
+
+    def _open(self, descriptor: Descriptor, offset: int) -> Readable:
         endpoint, what = self._endpoint, descriptor.short
         path = endpoint.content(descriptor)
 

@@ -57,7 +57,7 @@ class TokenClient:
                 f"{self._name}: its token server {origin} belongs to somebody else, "
                 f"so it does not get {credential}"
             )
-            raise AccessDenied(msg, hint=f"if that is right: --trust-host {origin.authority}")
+            raise AccessDenied(msg, hint=f"if that is right: --trusted-host {origin.authority}")
 
         def ask(method: str, query: str, headers: dict[str, str], body: bytes | None) -> Answer:
             mark = "&" if "?" in target else "?"
