@@ -35,6 +35,13 @@ class Credential:
         """Whether nothing is known; the entry only says that a helper may know."""
         return not (self.username or self.identity_token or self.registry_token)
 
+    @property
+    def doubt(self) -> str:
+        """What may be wrong with it, as a hint; usually an empty text."""
+        if self.username == "robot" or self.username.startswith("robot+"):
+            return "Harbor's robots are called robot$NAME: did a shell eat the $? Quote it with '"
+        return ""
+
     def __str__(self) -> str:
         """For messages: the user and the place, never a secret."""
         who = f"user {self.username}" if self.username else "a token"

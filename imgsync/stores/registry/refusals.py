@@ -19,6 +19,7 @@ from imgsync.errors import (
     Refused,
     RegistryUnavailable,
 )
+from imgsync.stores.registry.credential import Credential
 from imgsync.stores.registry.envelope import ENVELOPE_BYTES, Envelope, parse_envelope
 from imgsync.stores.registry.origin import redacted
 from imgsync.stores.registry.retry import retry_after_s
@@ -138,6 +139,8 @@ class Refusal:
         host = self.side.partition("/")[0]
         if not self.who:
             return f"imgsync login {host}, or check the name: it may not exist"
+        if re.match(r"user robot(?: |\+)", self.who):
+            return Credential("robot").doubt
         return "check user, password and rights; the repository may also not exist"
 
     def _refused_hint(self) -> str:

@@ -95,7 +95,8 @@ def fetch_token(
     if answer.status in {400, 401, 403}:
         who = str(credential) if credential is not None else "anyone without credentials"
         msg = f"the token server {server} refuses {who}: {says}"
-        raise AccessDenied(msg, hint="is the password right, and the account active?")
+        doubt = credential.doubt if credential is not None else ""
+        raise AccessDenied(msg, hint=doubt or "is the password right, and the account active?")
     msg = f"the token server {server} answers {says}"
     raise RegistryUnavailable(msg)
 
