@@ -21,7 +21,7 @@ _SCHEME = re.compile(rf"({_WORD})(?:\s+|(?=,)|$)")
 _TOKEN68 = re.compile(r"[A-Za-z0-9\-._~+/]+=*(?=\s*(?:,|$))")
 _SEPARATOR = re.compile(r"[\s,]+")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_JUNK = re.compile(r"[^\s,]+")
+_JUNK = re.compile(r'"(?:[^"\\]|\\.)*"?|[^\s,"]+', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ after a failure, at another place after a redirect. What an answer means is left
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +45,7 @@ class Host:
         origin: where its API is; ``api`` is the path below which the endpoints are.
         quota: what the registry last said about its pull limit, or None.
         has_referrers_api: whether it lists referrers; None until it was asked.
+        referrers_probe: held while that is asked, so that it is asked once.
         upload_ways: which ways of sending a blob it was found to take.
     """
 
@@ -74,6 +76,7 @@ class Host:
         self.retries = retries
         self.quota: Quota | None = None
         self.has_referrers_api: bool | None = None
+        self.referrers_probe = threading.Lock()
         self.upload_ways = UploadWays()
         self.auth = Authenticator(
             credential_of,

@@ -6,12 +6,12 @@ has a tag ``sha256-<hex>`` on an index of the referrers. Which of them a host ha
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from imgsync.errors import ContentError
 from imgsync.model.descriptor import Descriptor
 from imgsync.model.media_types import OCI_INDEX
+from imgsync.model.referrer_tags import fallback_tag
 from imgsync.model.strict_json import parse_object
 from imgsync.stores.registry.endpoint import told_digest
 from imgsync.stores.registry.pages import pages
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 MAX_REFERRERS: Final = 1000
 
 _NO_API: Final = frozenset({400, 404, 405, 406, 501})
-_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class Referrer(NamedTuple):
@@ -33,12 +32,6 @@ class Referrer(NamedTuple):
 
     descriptor: Descriptor
     artifact_type: str
-
-
-def fallback_tag(subject: Digest) -> str:
-    """The tag under which a registry without the API keeps the referrers of a digest. Pure."""
-    algorithm, encoded = subject.algorithm[:32], subject.hex[:64]
-    return _NOT_IN_TAGS.sub("-", f"{algorithm}-{encoded}")
 
 
 def list_referrers(endpoint: Endpoint, subject: Digest) -> list[Referrer]:
@@ -53,7 +46,19 @@ def list_referrers(endpoint: Endpoint, subject: Digest) -> list[Referrer]:
         endpoint.host.has_referrers_api = found is not None
         if found is not None:
             return found
-    return _by_tag(endpoint, subject)
+    return list_by_tag(endpoint, subject)
+
+
+def has_api(endpoint: Endpoint, subject: Digest) -> bool:
+    """Whether the host has the API; asked once, with this digest.
+
+    ``OCI-Subject`` in an answer to a push does not tell: ECR sent it without having the API.
+    """
+    host = endpoint.host
+    with host.referrers_probe:
+        if host.has_referrers_api is None:
+            host.has_referrers_api = _by_api(endpoint, subject) is not None
+        return host.has_referrers_api
 
 
 def _by_api(endpoint: Endpoint, subject: Digest) -> list[Referrer] | None:
@@ -70,7 +75,12 @@ def _by_api(endpoint: Endpoint, subject: Digest) -> list[Referrer] | None:
     return _unique((page.get("manifests") for page in pages(endpoint, answer, what)), where)
 
 
-def _by_tag(endpoint: Endpoint, subject: Digest) -> list[Referrer]:
+def list_by_tag(endpoint: Endpoint, subject: Digest) -> list[Referrer]:
+    """All that the fallback tag of a digest lists, each once.
+
+    Raises:
+        AccessDenied, ContentError: as `list_referrers`.
+    """
     tag = fallback_tag(subject)
     what = f"tag {tag}"
     answer = endpoint.ask("GET", endpoint.manifest(tag), what)

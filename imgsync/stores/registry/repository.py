@@ -15,7 +15,7 @@ from imgsync.stores import Resolved
 from imgsync.stores.registry.endpoint import ACCEPT_DOCUMENTS, Endpoint, described, told_digest
 from imgsync.stores.registry.mirrored import MirrorSource, open_mirrored
 from imgsync.stores.registry.naming import Naming
-from imgsync.stores.registry.referrers import Referrer, list_referrers
+from imgsync.stores.registry.referrers import Referrer, has_api, list_by_tag, list_referrers
 from imgsync.stores.registry.request import Request
 from imgsync.stores.registry.resume import ResumingBody
 from imgsync.stores.registry.scope import Scopes, pull_scope, push_scope
@@ -144,6 +144,22 @@ class Repository:
             AccessDenied: the registry says no. An unknown digest has no referrers.
         """
         return list_referrers(self._endpoint, subject)
+
+    def referrers_by_tag(self, subject: Digest) -> list[Referrer]:
+        """What the fallback tag lists, whether or not there is the API.
+
+        Raises:
+            AccessDenied: the registry says no.
+        """
+        return list_by_tag(self._endpoint, subject)
+
+    def has_referrers_api(self, subject: Digest) -> bool:
+        """Whether the registry lists referrers; asked once a registry, with the digest given.
+
+        Raises:
+            AccessDenied: the registry says no.
+        """
+        return has_api(self._endpoint, subject)
 
     # Destination.
 

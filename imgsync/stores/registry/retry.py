@@ -64,7 +64,7 @@ class Pace:
         """
         with self._lock:
             now = self._clock()
-            if started >= self._failed_at:
+            if started > self._failed_at:
                 self._n_failures += 1
                 self._failed_at = now
             wait_s = min(FIRST_WAIT_S * 2 ** min(self._n_failures - 1, 16), LONGEST_WAIT_S)
