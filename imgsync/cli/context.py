@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from imgsync.model.image_source import ImageSource
     from imgsync.stores import Holding
     from imgsync.stores.containerd.namespace import Containerd
+    from imgsync.stores.registry.options import ConnectionOptions
     from imgsync.stores.registry.registries import Registries
 
 GOES_ON = "the same command again goes on where it stopped"
@@ -27,6 +28,7 @@ class Context:
 
     Attributes:
         values: those of the options that all commands have.
+        environ: where passwords may stand.
         output: how the run tells what it does.
         containerd_options: which containerd a ``containerd:`` name is of.
         after_interrupt: what to tell a user who interrupts it.
@@ -37,6 +39,8 @@ class Context:
         self.containerd_options = ContainerdOptions()
         self.after_interrupt = GOES_ON
         self._hosts: tuple[str, ...] = ()
+        self.environ: Mapping[str, str] = os.environ
+        self._connection: ConnectionOptions | None = None
         self._registries: Registries | None = None
         self.values: Mapping[str, Any] = {}
         self._reporter: Reporter | None = None
@@ -83,14 +87,20 @@ class Context:
         """
         self._hosts = (*self._hosts, *hosts)
 
+    def connection(self) -> ConnectionOptions:
+        """How registries are reached, with the credentials among it; read once."""
+        if self._connection is None:
+            from imgsync.cli.connection import connection_options  # noqa: PLC0415 - not for --help
+
+            self._connection = connection_options(self.values, self._hosts, self.environ)
+        return self._connection
+
     def registries(self) -> Registries:
         """All registries, with the connections, credentials and mirrors that were asked for."""
         if self._registries is None:
-            from imgsync.cli.connection import connection_options  # noqa: PLC0415 - not for --help
-            from imgsync.stores.registry.registries import Registries  # noqa: PLC0415 - likewise
+            from imgsync.stores.registry.registries import Registries  # noqa: PLC0415 - not for --help
 
-            options = connection_options(self.values, self._hosts, os.environ)
-            self._registries = Registries(options, report=self.report)
+            self._registries = Registries(self.connection(), report=self.report)
             self._stack.callback(self._registries.close)
         return self._registries
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from imgsync.errors import InvalidInput
+from imgsync.errors import InvalidInput, InvalidReference
+from imgsync.model.map_rule import is_host
+from imgsync.model.reference import DOCKER_IO, Reference
 
 STDIN: Final = "-"
 
@@ -22,3 +25,20 @@ def read_input(path: str, *, what: str) -> bytes:
     except OSError as error:
         msg = f"{what} {path}: {error.strerror or error}"
         raise InvalidInput(msg) from error
+
+
+def read_host(text: str) -> str:
+    """The registry that a person means: a host and port, perhaps copied from a browser.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    bare = text.removeprefix("https://").removeprefix("http://").removeprefix("docker://")
+    name = bare.rstrip("/").lower()
+    if name in {"index.docker.io/v1", "docker.com", "hub.docker.com"}:
+        name = DOCKER_IO
+    if is_host(name) and "/" not in name:
+        with suppress(InvalidReference):
+            return Reference.parse(f"{name}/library/x:x").registry
+    msg = f"{text!r} is not the host of a registry"
+    raise InvalidInput(msg, hint="HOST or HOST:PORT expected, harbor.example.com")
