@@ -19,7 +19,9 @@ from imgsync.stores.registry.envelope import printable
 from imgsync.stores.registry.origin import Origin, redacted, split_url
 from imgsync.stores.registry.persistence import Persistence
 from imgsync.stores.registry.quota import Quota, parse_quota
+from imgsync.stores.registry.request import Login as How
 from imgsync.stores.registry.retry import RETRY_STATUSES, retry_after_s
+from imgsync.stores.registry.stops import Stops
 from imgsync.stores.registry.token_client import TokenClient
 from imgsync.stores.registry.upload_ways import UploadWays
 from imgsync.stores.registry.wire_errors import Cut, SpeaksPlainHttp
@@ -47,6 +49,7 @@ class Host:
         has_referrers_api: whether it lists referrers; None until it was asked.
         referrers_probe: held while that is asked, so that it is asked once.
         upload_ways: which ways of sending a blob it was found to take.
+        stops: what of it takes nothing more in this run.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Host:
         self.has_referrers_api: bool | None = None
         self.referrers_probe = threading.Lock()
         self.upload_ways = UploadWays()
+        self.stops = Stops(name, retries, report)
         self.auth = Authenticator(
             credential_of,
             lambda challenge, scopes, credential: self._tokens.fetch(
@@ -154,6 +158,7 @@ class Host:
     def close(self) -> None:
         """Wake up who waits, and close the connections that nobody uses."""
         self._persistence.pace.close()
+        self.stops.close()
         self._tokens.close()
         self._transport.close()
 
@@ -168,7 +173,9 @@ class Host:
                 answer = ask(request, login)
                 ask = self._followed
                 is_ours = answer.origin == self.origin
-                if answer.status != 401 or not is_ours or not login.again(_challenges(answer)):
+                if answer.status != 401 or not is_ours or request.login is How.BASIC:
+                    break
+                if not login.again(_challenges(answer)) or request.login is How.NOBODY:
                     break
                 answer.close()
             known = True
@@ -211,7 +218,13 @@ class Host:
     def _headers_to(self, origin: Origin, request: Request, login: Login) -> Mapping[str, str]:
         if origin != self.origin:
             return request.headers
-        authorization = login.header()
+        match request.login:
+            case How.AS_ASKED:
+                authorization = login.header()
+            case How.NOBODY:
+                authorization = ""
+            case How.BASIC:
+                authorization = login.basic()
         if not authorization:
             return {**self._headers, **request.headers}
         return {**self._headers, **request.headers, "Authorization": authorization}
