@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from imgsync.events import Report
     from imgsync.mirror.config import MirrorConfig
     from imgsync.mirror.items import Unplaced
+    from imgsync.mirror.pacing import HostPace
     from imgsync.mirror.receipts import Receipt
     from imgsync.model.reference import Reference
     from imgsync.stores.registry.quota import Quota
@@ -66,6 +67,10 @@ class AllRegistries(Protocol):
 
     def host(self, name: str) -> RegistryHost:
         """The registry of this name."""
+        ...
+
+    def pace_of(self, name: str) -> HostPace | None:
+        """The limits of a registry, or None for none."""
         ...
 
 
@@ -152,7 +157,9 @@ class MirrorRun:
             if known is None:
                 inner = self._registries.repository(reference)
                 guard = self._guard(reference.registry)
-                known = MirrorRepository(inner, self._documents, guard)
+                pace = self._registries.pace_of(reference.registry)
+                speed = pace.bytes if pace is not None else None
+                known = MirrorRepository(inner, self._documents, guard, speed)
                 self._sources[reference.name] = known
             return known
 

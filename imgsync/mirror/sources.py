@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from imgsync.content import read_verified
 from imgsync.errors import NotFound
 from imgsync.mirror.limits import DEFAULT_PULLS_FLOOR, PullBudget
+from imgsync.mirror.pacing import Paced
 from imgsync.walk import check_document_size
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class MirrorRepository:
         if descriptor.is_document:
             return io.BytesIO(self._document(descriptor)[offset:])
         stream = self._inner.open(descriptor, offset)
-        return stream if self._pace is None else _Paced(stream, self._pace)
+        return stream if self._pace is None else Paced(stream, self._pace)
 
     def _document(self, descriptor: Descriptor) -> bytes:
         raw = self._documents.kept.get(descriptor.digest)
@@ -120,20 +121,3 @@ class MirrorRepository:
             raw = read_verified(self._inner.open(descriptor), descriptor, side=self.side)
         self._documents.kept[descriptor.digest] = raw
         return raw
-
-
-class _Paced:
-    """A stream that gives bytes at a rate."""
-
-    def __init__(self, inner: Readable, pace: Throttle) -> None:
-        self._inner = inner
-        self._pace = pace
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._inner.read(size)
-        if data:
-            self._pace.take(len(data))
-        return data
-
-    def close(self) -> None:
-        self._inner.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,19 @@ from typing import Any
 import pytest
 
 from imgsync.events import Event
+from imgsync.mirror.connecting import with_hosts
+from imgsync.mirror.pacing import PacedRegistries
 from imgsync.mirror.read import read_config
 from imgsync.mirror.receipts import Receipt
 from imgsync.mirror.run import AllRegistries, MirrorRun, RunOptions
 from imgsync.mirror.state import State, load_state, save_state
 from imgsync.mirror.summary import Summary
 from imgsync.stores.registry.options import ConnectionOptions
-from imgsync.stores.registry.registries import Registries
 from tests.images import Images
 from tests.servers.registry import Registry
 from tests.upload import upload
 
-_: Callable[[], AllRegistries] = Registries
+_: type[AllRegistries] = PacedRegistries
 
 
 @dataclass
@@ -60,7 +60,6 @@ class Mirror:
         source: str = "",
         target: str = "",
         save: Path | None = None,
-        registries: Registries | None = None,
         **options: Any,
     ) -> Summary:
         """Run a config; SOURCE and TARGET in it stand for the registries."""
@@ -69,7 +68,8 @@ class Mirror:
         parsed = read_config(text.encode(), "/etc/site.yaml", environment={})
         if save is not None:
             self.state, _note = load_state(save)
-        used = registries or Registries(ConnectionOptions(retries=2), environ={})
+        connection = with_hosts(ConnectionOptions(retries=2), parsed.hosts, {})
+        used = PacedRegistries(connection, self.events.append, {}, parsed.hosts)
         with used:
             run = MirrorRun(
                 parsed,
