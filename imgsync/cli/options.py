@@ -86,7 +86,7 @@ CONNECTION: Final = (
         help="Connection settings in the form of containerd's certs.d.",
     ),
     click.Option(
-        ["--trust-host", "trusted_host"],
+        ["--trusted-host"],
         multiple=True,
         metavar="HOST",
         help="Let registries send us to this host too, for tokens and storage; repeatable.",

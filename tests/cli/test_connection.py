@@ -49,7 +49,7 @@ def test_values_are_for_all_hosts_or_for_one() -> None:
         "--plain-http-host=LOCALHOST:5000",
         "--insecure-host=index.docker.io",
         "--mirror=docker.io=https://m.example/x/",
-        "--trust-host=tokens.example",
+        "--trusted-host=tokens.example",
         "--hosts-dir=/etc/containerd/certs.d",
     )
     assert options.ca_files == ForHosts("all.pem", {HARBOR: "its.pem"})
