@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsync.cli.command import Command
-from imgsync.cli.containerd import containerd_of
 from imgsync.cli.context import Context
 from imgsync.cli.host import host_platform
 from imgsync.cli.options import (
@@ -91,7 +90,7 @@ def import_(
     Only what the namespace lacks moves. Nothing is said to be there that was not found again
     after a garbage collection.
     """
-    containerd = containerd_of(context.containerd_options)
+    containerd = context.containerd()
     holding = context.open_source(source)
     gathered = gather(holding, mapping, selection, context.report, jobs=context.jobs)
     _check_named(context, gathered, holding.side)

@@ -20,9 +20,10 @@ from imgsync.events import Event, Failed, Noted
 from imgsync.gathering import gather
 from imgsync.serve.access import Access, open_to_all
 from imgsync.serve.catalog import Catalog
+from imgsync.serve.connection import Served
 from imgsync.serve.htpasswd import Htpasswd
 from imgsync.serve.routes import Page
-from imgsync.serve.server import Served, Server, parse_listen
+from imgsync.serve.server import Server, parse_listen
 
 if TYPE_CHECKING:
     from imgsync.model.mapping import Mapping

@@ -14,7 +14,8 @@ from imgsync.errors import DigestMismatch, InvalidInput, Unreachable
 from imgsync.events import Advanced, Event, Failed
 from imgsync.model.digest import Digest
 from imgsync.serve.access import OneCredential
-from imgsync.serve.server import Served, Server, parse_listen
+from imgsync.serve.connection import Served
+from imgsync.serve.server import Server, parse_listen
 from tests.images import OCI_INDEX, Images, digest_of
 
 if TYPE_CHECKING:

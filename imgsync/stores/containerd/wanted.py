@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgsync.completeness import Completeness, PlatformState, completeness
-from imgsync.errors import ContentError, ImgsyncError, MissingContent, SizeMismatch
+from imgsync.errors import ImgsyncError
 from imgsync.model.media_types import Kind
 
 if TYPE_CHECKING:
@@ -199,47 +199,6 @@ def names_of(roots: Sequence[Root]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(names), tuple(twins)
 
 
-def refusal(
-    wanted: Wanted, graph: Graph, needed: Platform | None, side: str
-) -> ImgsyncError | None:
-    """Why an image must not be loaded, if so; ``needed`` is the platform that must be whole.
-
-    Damage is refused, what was left out is not, as long as the node can run the image.
-    """
-    for item in wanted.closure:
-        problem = graph.problems.get(item.digest) if item.digest in wanted.lacking else None
-        if isinstance(problem, ContentError) and not isinstance(problem, MissingContent):
-            return problem
-        if item.digest in wanted.damaged:
-            return SizeMismatch(item, wanted.damaged[item.digest], side=side)
-    if not wanted.lacking:
-        return None
-    whole = ", ".join(state.label for state in wanted.state.whole) or "none"
-    if wanted.root.digest in wanted.lacking or wanted.state.absent_indexes:
-        msg = f"{side} does not have its {wanted.root.short}"
-        return MissingContent(msg, hint="make the archive again")
-    own = wanted.state.for_host(needed) if needed is not None else None
-    if own is not None and own.is_whole:
-        return None
-    what = "is not in it" if own is None else f"lacks {_list(own.absent)}"
-    msg = f"{needed} {what}; whole platforms: {whole}"
-    return MissingContent(
-        msg, hint="make the archive again with this platform, or with all: imgsync bundle"
-    )
-
-
-def note(wanted: Wanted) -> str:
-    """One line about what stays away, for an image that is loaded in part; else empty."""
-    if not wanted.lacking:
-        return ""
-    whole = ", ".join(state.label for state in wanted.state.whole)
-    absent = wanted.state.incomplete
-    named = [state.label for state in absent if state.platform and not state.platform.is_unknown]
-    if len(absent) > len(named):
-        named.append(f"{len(absent) - len(named)} attestations")
-    return f"{wanted.label}: loaded for {whole}; absent: {', '.join(named)}"
-
-
 def _key(platform: Platform | None) -> str:
     """As ``--platform`` takes it; containerd compares nothing else (platforms.Any, 1.6)."""
     if platform is None:
@@ -261,8 +220,3 @@ def _groups(state: Completeness) -> dict[str, list[PlatformState]]:
 
 def _is_whole(states: Iterable[PlatformState]) -> bool:
     return all(state.is_whole for state in states)
-
-
-def _list(items: Sequence[Descriptor]) -> str:
-    more = f" and {len(items) - 2} more" if len(items) > 2 else ""
-    return ", ".join(item.short for item in items[:2]) + more
