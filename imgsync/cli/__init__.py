@@ -196,14 +196,13 @@ def _print_traceback(error: BaseException) -> None:
     "imgsync",
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    # \b keeps click from filling the lines behind it.
+    help="Carry container images across an air gap, every byte of them proved.\n\n\b\n"
+    "  imgsync bundle docker.io/library/redis:7 -o site.tar    here\n"
+    "  imgsync push site.tar --to harbor.example.com/project   there\n",
     epilog="`imgsync COMMAND --help` has an example of each. Every option can also be set in the "
     "environment, as IMGSYNC_ and its name: IMGSYNC_JOBS=4.",
 )
 @click.version_option(__version__, "--version", prog_name="imgsync", message="%(prog)s %(version)s")
 def main(**_common: Any) -> None:
-    r"""Carry container images across an air gap, every byte of them proved.
-
-    \b
-      imgsync bundle docker.io/library/redis:7 -o site.tar    here
-      imgsync push site.tar --to harbor.example.com/project   there
-    """
+    """All commands; each has a file of its own in `imgsync.cli`."""

@@ -100,6 +100,16 @@ def test_help_takes_less_than_twice_the_time_of_importing_click() -> None:
     assert seconds("-c", program) < 2 * seconds("-c", "import click")
 
 
+def test_the_help_begins_with_the_two_sides() -> None:
+    lines = CliRunner().invoke(main, ["--help"]).output.splitlines()
+    assert lines[2:6] == [
+        "  Carry container images across an air gap, every byte of them proved.",
+        "",
+        "    imgsync bundle docker.io/library/redis:7 -o site.tar    here",
+        "    imgsync push site.tar --to harbor.example.com/project   there",
+    ]
+
+
 def test_without_a_command_the_help_is_shown() -> None:
     result = CliRunner().invoke(main, [])
     assert "Commands:" in result.output
