@@ -43,6 +43,9 @@ COMMANDS: Final = {
     ),
     "retag": Entry("retag", "retag", "Give images other names; their content stays."),
     "push": Entry("push", "push", "Send images to a registry, only what is missing there."),
+    "mirror": Entry(
+        "mirror", "mirror", "Carry from registries to registries what changed, by a config."
+    ),
     "import": Entry(
         "import_", "import_", "Load images into containerd, and prove that they are there."
     ),
@@ -60,6 +63,7 @@ ALIASES: Final = {
     "pull": "bundle",
     "load": "import",
     "ls": "inspect",
+    "sync": "mirror",
 }
 """What other tools call it."""
 
