@@ -152,6 +152,10 @@ class VerificationFailed(ContentError):
     """``verify`` or a preflight found problems; they were reported one by one before."""
 
 
+class NotSigned(ContentError):
+    """A signature that was asked for is absent, not good, or of nobody who may sign."""
+
+
 # --- 5: not there, or not for us --------------------------------------------------------------
 
 
@@ -181,6 +185,14 @@ class ChildrenUnknown(Refused):
     """
 
 
+class ProjectFull(Refused):
+    """A project's quota is used up: nothing more goes into this project in this run."""
+
+
+class ReadOnly(Refused):
+    """A registry takes nothing from anybody at the moment: it is in maintenance."""
+
+
 class PartialRefused(StoreError):
     """The destination takes whole images only, and this one declares content absent."""
 
@@ -200,6 +212,10 @@ class Unreachable(NetworkError):
 
 class RegistryUnavailable(NetworkError):
     """The registry went on failing after all attempts (408, 429, 5xx, cut connections)."""
+
+
+class CollectingGarbage(RegistryUnavailable):
+    """The registry is about to delete just this object; some minutes later it takes it again."""
 
 
 class RateLimited(NetworkError):

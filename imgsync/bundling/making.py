@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
@@ -13,9 +12,11 @@ from imgsync.events import Noted, Report
 from imgsync.model.seek_table import most_bytes
 from imgsync.model.tar_layout import TarLayout, tar_layout
 from imgsync.plan import Plan, Wanted, make_plan
+from imgsync.signing.locks import sign_lock
 from imgsync.stores.archive.archive_file import ArchiveFile, packed_of, partial_of
 from imgsync.stores.archive.archive_stream import ArchiveStream
-from imgsync.stores.archive.disk import check_room, pwrite_all, sync_folder, turn_os_errors
+from imgsync.stores.archive.beside import write_beside
+from imgsync.stores.archive.disk import check_room
 from imgsync.stores.archive.frames_file import FramesFile, open_by_position
 from imgsync.stores.archive.packed_file import PackedArchiveFile, is_packed_name
 from imgsync.stores.archive.planned_tar import PlannedTar, leftovers_of, set_aside
@@ -61,17 +62,19 @@ def make_file(
 
     Raises:
         NoSpace: the file system cannot hold it; nothing was fetched.
+        NotFound, AccessDenied: the key to sign with cannot be used; nothing was fetched.
         AllFailed: blobs that no source gives; the partial stays, and the images are named.
     """
     layout = tar_layout(prepared.lock, roots)
     is_packed = is_packed_name(path)
     packed_of(path).unlink(missing_ok=True)
+    raw_lock = prepared.lock.to_bytes()
+    signature = _signature(path, raw_lock, options)
     if is_unchanged(path, layout):
         journal.remove()
         partial_of(path).unlink(missing_ok=True)
-        _write_lock_beside(path, prepared)
+        write_beside(path, raw_lock, signature)
         return Made(path.stat().st_size, unchanged=True, outcome=Outcome())
-    raw_lock = prepared.lock.to_bytes()
     if journal.lock != raw_lock:
         set_aside(path, journal)
         journal.set_lock(raw_lock)
@@ -89,7 +92,7 @@ def make_file(
         size = file.finish()
         for item in leftovers:
             item.remove()
-    _write_lock_beside(path, prepared)
+    write_beside(path, raw_lock, signature)
     return Made(size, unchanged=False, outcome=outcome)
 
 
@@ -109,9 +112,13 @@ def make_store(
     """Write the bundle's content and names into a store; a layout folder becomes a bundle."""
     if not isinstance(store, Layout):
         return _fill(prepared, store, [], options, report)
+    raw_lock = prepared.lock.to_bytes()
+    signature = _signature(store.path, raw_lock, options)
     bundle = LayoutBundle(store, prepared.lock)
     outcome = _fill(prepared, bundle, [], options, report)
     bundle.finish()
+    if signature is not None:
+        write_beside(store.path, raw_lock, signature)
     return outcome
 
 
@@ -198,22 +205,9 @@ def _allocated(path: Path) -> int:
         return 0
 
 
-def _write_lock_beside(path: Path, prepared: Prepared) -> None:
-    """Keep a copy of the lock beside the bundle, for people and for later runs."""
-    raw = prepared.lock.to_bytes()
-    beside = path.with_name(f"{path.name}.lock.json")
-    fresh = path.with_name(f"{path.name}.lock.json.partial")
-    with turn_os_errors(beside):
-        if beside.exists() and beside.read_bytes() == raw:
-            return
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        try:
-            pwrite_all(fd, raw, 0)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        fresh.rename(beside)
-        sync_folder(path.parent)
+def _signature(path: Path, raw_lock: bytes, options: BundleOptions) -> bytes | None:
+    """Made before anything is fetched: a passphrase is asked for while somebody is there."""
+    return sign_lock(path, raw_lock, options.sign_key) if options.sign_key else None
 
 
 def noted_failures(prepared: Prepared, report: Report) -> None:

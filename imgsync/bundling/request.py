@@ -57,6 +57,7 @@ class BundleOptions:
         have: what the receiver has already; those blobs are left out, manifests never are.
         only: of the blobs just these, where not None: the answer to a repair request.
         failed_before: what an earlier bundle left out, of which this one is made again.
+        sign_key: a file of an SSH key that signs the lock; an empty text for none.
     """
 
     jobs: int = 8
@@ -68,6 +69,7 @@ class BundleOptions:
     have: frozenset[Digest] = frozenset()
     only: frozenset[Digest] | None = None
     failed_before: tuple[str, ...] = ()
+    sign_key: str = ""
 
     def is_at_receiver(self, digest: Digest) -> bool:
         """Whether a blob need not be carried because the other side has it."""

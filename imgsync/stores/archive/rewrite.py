@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from imgsync.errors import Conflict, InvalidArchive
 from imgsync.model.tar_header import END_OF_ARCHIVE, padding
 from imgsync.model.tar_layout import tar_layout
+from imgsync.stores.archive.beside import read_signature, write_beside
 from imgsync.stores.archive.disk import check_room, pwrite_all, sync_folder, turn_os_errors
 from imgsync.stores.archive.redo import Redo, check_tail, rewrite_in_place
 
@@ -61,7 +62,8 @@ def renamed_to_file(
             raise
     finally:
         os.close(source)
-    write_lock_beside(out, lock)
+    # The lock is the same, so its signature is good for the new bundle too.
+    write_beside(out, lock.to_bytes(), read_signature(path))
 
 
 def renamed_in_place(path: Path, lock: Lock, old: Sequence[Root], new: Sequence[Root]) -> None:
@@ -73,15 +75,6 @@ def renamed_in_place(path: Path, lock: Lock, old: Sequence[Root], new: Sequence[
     offset, old_tail, new_tail = _tails(lock, old, new)
     if old_tail != new_tail:
         rewrite_in_place(path, Redo(lock.descriptor().digest, offset, old_tail, new_tail))
-
-
-def write_lock_beside(path: Path, lock: Lock) -> None:
-    """Keep a copy of the lock beside the bundle, for people and for later runs."""
-    beside = path.with_name(f"{path.name}.lock.json")
-    fresh = path.with_name(f"{path.name}.lock.json.partial")
-    with turn_os_errors(beside):
-        fresh.write_bytes(lock.to_bytes())
-        fresh.replace(beside)
 
 
 def _tails(lock: Lock, old: Sequence[Root], new: Sequence[Root]) -> tuple[int, bytes, bytes]:
