@@ -230,9 +230,11 @@ def test_zstandard_is_used_below_the_command_line() -> None:
 
 def test_programs_are_started_in_few_places() -> None:
     places = (
-        "stores/containerd/",
-        "stores/docker_daemon.py",
-        "stores/registry/credential_helper.py",
+        "stores/containerd/",  # ctr
+        "stores/docker_daemon.py",  # docker save
+        "stores/registry/credential_helper.py",  # docker-credential-*
+        "signing/ssh.py",  # ssh-keygen
+        "standalone/build.py",  # pip
     )
     _none([i for i in _outside(*places) if i.is_of("subprocess") and i.at_runtime])
 
