@@ -1,0 +1,1 @@
+"""Tests of signatures, and the keys that they are made with."""
