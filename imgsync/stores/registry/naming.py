@@ -29,7 +29,7 @@ class Naming:
         self._lock = threading.Lock()
         self._documents: dict[Digest, bytes] = {}
         self._n_bytes = 0
-        self._seen: dict[str, tuple[float, Digest]] = {}
+        self._seen: dict[str, tuple[float, Digest | None]] = {}
 
     def remember(self, digest: Digest, raw: bytes) -> None:
         """Keep a document's bytes, so that they need not be read back."""
@@ -51,6 +51,7 @@ class Naming:
         endpoint, what = self._endpoint, f"tag {tag}"
         answer = endpoint.ask("HEAD", endpoint.manifest(tag), what)
         if answer.status == 404:
+            self._see(tag, None)
             return None
         descriptor = described(answer) if answer.status == 200 else None
         if descriptor is None:
@@ -58,12 +59,12 @@ class Naming:
             answer = endpoint.ask("GET", endpoint.manifest(tag), what)
             if answer.status == 404:
                 answer.close()
+                self._see(tag, None)
                 return None
             if answer.status != 200:
                 raise endpoint.error(answer, what)
             descriptor = endpoint.read_document(answer, what, told_digest(answer)).descriptor
-        with self._lock:
-            self._seen[tag] = time.monotonic(), descriptor.digest
+        self._see(tag, descriptor.digest)
         return descriptor
 
     def set(self, tag: str, root: Descriptor) -> None:
@@ -108,6 +109,10 @@ class Naming:
         same = told is None or told.algorithm != descriptor.digest.algorithm
         if told is not None and not same and told != descriptor.digest:
             raise DigestMismatch(descriptor, str(told), side=endpoint.side)
+
+    def _see(self, tag: str, digest: Digest | None) -> None:
+        with self._lock:
+            self._seen[tag] = time.monotonic(), digest
 
     def _means(self, tag: str, digest: Digest) -> bool:
         seen = self._seen.get(tag)
