@@ -230,7 +230,6 @@ def test_zstandard_is_used_below_the_command_line() -> None:
 
 def test_programs_are_started_in_few_places() -> None:
     places = (
-        "signing/ssh.py",
         "stores/containerd/",  # ctr
         "stores/docker_daemon.py",  # docker save
         "stores/registry/credential_helper.py",  # docker-credential-*
