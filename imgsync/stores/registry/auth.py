@@ -176,6 +176,12 @@ class Login:
         """For messages: what was sent, and from where it is."""
         return str(self.credential) if self._sent and self.credential is not None else ""
 
+    def basic(self) -> str:
+        """The Authorization header of user name and password, whatever was asked for."""
+        self.credential = self._auth.credential_of(self._repository)
+        self._sent = self.credential.basic if self.credential is not None else ""
+        return self._sent
+
     def header(self) -> str:
         """The Authorization header for the next try; empty to send none.
 

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Final, Self
 from imgsync.errors import (
     AccessDenied,
     ChildrenUnknown,
+    CollectingGarbage,
     ImgsyncError,
     NotFound,
+    ProjectFull,
     RateLimited,
+    ReadOnly,
     Refused,
     RegistryUnavailable,
 )
@@ -29,17 +32,23 @@ if TYPE_CHECKING:
 
 CHILDREN_CODES: Final = ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN")
 
+_QUOTA: Final = "will exceed the configured upper limit"
+_READ_ONLY: Final = r"read.only mode"
+_IN_GC: Final = "in GC, mark it as non existing"
+
 _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 _HINTS: Final = (
-    (r"will exceed the configured upper limit", "raise the project's quota, or free space in it"),
-    (r"read.only mode", "the registry is in maintenance; push again when it is over"),
+    (_QUOTA, "raise the project's quota, or free space in it"),
+    (_READ_ONLY, "the registry is in maintenance; push again when it is over"),
     (r"proxy project", "a proxy-cache project cannot be pushed to; choose another project"),
     (r"configured as immutable", "push under another tag, or change the project's tag rules"),
-    (r"in GC, mark it as non existing", "a garbage collection is running; push again in some time"),
+    (_IN_GC, "a garbage collection is running there; push again in some minutes"),
     (r"not signed by", "the project only hands out signed images"),
     (r"vulnerab", "the project's policy blocks images with vulnerabilities"),
-    (r"project \S+ not found", "create the project in Harbor first"),
+    (r"project \S+ not found", "create the project in Harbor first, or push with --create-project"),
+    (r"requests to upstream registry", "the project fetches from a registry that wants a pause"),
+    (r"CSRF token invalid", "something between here and Harbor adds a session's cookie"),
     (r"invalid repository name", "Harbor needs PROJECT/NAME"),
     (r"HTTP request to an HTTPS server", "the registry speaks https: leave --plain-http away"),
 )
@@ -100,10 +109,18 @@ class Refusal:
         match self.status:
             case 401 | 403 if self._is_missing_project:
                 return NotFound(message, hint=hint)
+            case 403 if self._says_that(_QUOTA):
+                return ProjectFull(message, hint=hint)
+            case 403 if self._says_that(_READ_ONLY):
+                return ReadOnly(message, hint=hint)
             case 403 if hint and writes:
                 return Refused(message, hint=hint)
+            case 401 if self._says_that("unauthorized to access repository"):
+                return AccessDenied(self._may_not, hint=hint or self._access_hint())
             case 401 | 403:
                 return AccessDenied(f"{message} ({self._as})", hint=hint or self._access_hint())
+            case 404 if self._says_that(_IN_GC):
+                return CollectingGarbage(message, hint=hint)
             case 404:
                 hint = hint or (_MUST_EXIST if writes else "")
                 return NotFound(f"{self.side}: {self.what} is not there{self._aside}", hint=hint)
@@ -119,7 +136,17 @@ class Refusal:
 
     @property
     def _is_missing_project(self) -> bool:
-        return bool(re.search(r"project \S+ not found", self.envelope.text))
+        return self._says_that(r"project \S+ not found")
+
+    def _says_that(self, pattern: str) -> bool:
+        return bool(re.search(pattern, self.envelope.text, re.IGNORECASE))
+
+    @property
+    def _may_not(self) -> str:
+        """Harbor answers so to a wrong password too: it takes whoever asks for nobody then."""
+        does = "push to" if self.method in _WRITES else "read"
+        whom = self.who or "nobody in particular, without credentials,"
+        return f"{self.side}: {self.what}: {whom} may not {does} it ({self.says})"
 
     @property
     def _as(self) -> str:

@@ -10,7 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from imgsync.errors import NetworkError
+from imgsync.errors import CollectingGarbage, NetworkError
 from imgsync.stores import Resolved
 from imgsync.stores.registry.endpoint import ACCEPT_DOCUMENTS, Endpoint, described, told_digest
 from imgsync.stores.registry.mirrored import MirrorSource, open_mirrored
@@ -41,6 +41,7 @@ class Repository:
         host: the registry, with what was learned about it.
         repository: the path within the registry.
         side: how messages call it, ``HOST/REPOSITORY``.
+        is_new: known to hold nothing before this run, so that nothing is asked for.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Repository:
         """
         self.host = host
         self.repository = repository
+        self.is_new = False
         self._mirrors = tuple(mirrors)
         self._endpoint = Endpoint(host, repository, ns)
         self.side = self._endpoint.side
@@ -166,6 +168,8 @@ class Repository:
     def missing(self, descriptors: Collection[Descriptor]) -> set[Digest]:
         """Those that the repository does not have in their full size; one HEAD for each."""
         self._endpoint.writes = True
+        if self.is_new:
+            return {item.digest for item in descriptors}
         each = {item.digest: item for item in descriptors}
         if len(each) < 2:
             return {digest for digest, item in each.items() if not self._has(item)}
@@ -182,6 +186,10 @@ class Repository:
             Refused, AccessDenied: the registry does not want it.
         """
         self._endpoint.writes = True
+        with self.host.stops.writing(self.repository, descriptor.short):
+            self._put(descriptor, stream)
+
+    def _put(self, descriptor: Descriptor, stream: VerifiedStream) -> None:
         if descriptor.is_document:
             raw = stream.read()
             self._naming.put(str(descriptor.digest), descriptor, raw)
@@ -202,8 +210,15 @@ class Repository:
             ContentError: the registry answers with another digest afterwards.
         """
         self._endpoint.writes = True
-        if reference.tag:
-            self._naming.set(reference.tag, root)
+        stops, what = self.host.stops, f"tag {reference.tag}"
+        while reference.tag:
+            try:
+                with stops.writing(self.repository, what):
+                    self._naming.set(reference.tag, root)
+                break
+            except CollectingGarbage:
+                if not stops.may_retry(what):
+                    raise
 
     def remember(self, descriptor: Descriptor, raw: bytes) -> None:
         """Keep a document's bytes for `name`, so that they need not be read back."""
@@ -212,7 +227,7 @@ class Repository:
     def digest_of_tag(self, tag: str) -> Descriptor | None:
         """What a tag means at this destination; None if there is no such tag, or repository."""
         self._endpoint.writes = True
-        return self._naming.meaning(tag)
+        return None if self.is_new else self._naming.meaning(tag)
 
     # Mounting.
 
@@ -228,8 +243,12 @@ class Repository:
         """
         if not isinstance(origin, Repository) or origin.mounts_with != self.mounts_with:
             return False
-        if origin.repository == self.repository:
+        stops = self.host.stops
+        if origin.repository == self.repository or not stops.may_mount(
+            self.repository, origin.repository
+        ):
             return False
+        stops.check(self.repository)
         query = {"mount": str(descriptor.digest), "from": origin.repository}
         # The right to write comes first: some token servers only look at the first scope.
         scopes: Scopes = (push_scope(self.repository), pull_scope(origin.repository))
@@ -247,6 +266,8 @@ class Repository:
         except NetworkError:
             return False  # sending it will show whether the registry is there
         answer.close()
+        if answer.status in {401, 403}:
+            stops.no_mount(self.repository, origin.repository)
         return answer.status == 201
 
     def _upload(self, descriptor: Descriptor) -> Upload:

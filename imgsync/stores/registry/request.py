@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,20 @@ if TYPE_CHECKING:
 
     from imgsync.stores.registry.origin import Origin
     from imgsync.stores.registry.scope import Scopes
+
+
+class Login(Enum):
+    """How a request shows who asks.
+
+    Attributes:
+        AS_ASKED: as the registry's challenges want it.
+        NOBODY: not at all; a challenge is learned from, and is the answer.
+        BASIC: with user name and password at once, where it is known that this is right.
+    """
+
+    AS_ASKED = "as asked"
+    NOBODY = "nobody"
+    BASIC = "basic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +49,4 @@ class Request:
     body: bytes | None = None
     origin: Origin | None = None
     read_timeout_s: float | None = None
+    login: Login = Login.AS_ASKED

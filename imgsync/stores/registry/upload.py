@@ -20,7 +20,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from imgsync.errors import ImgsyncError, NetworkError
+from imgsync.errors import CollectingGarbage, ImgsyncError, NetworkError
 from imgsync.stores.registry.outgoing import Outgoing
 from imgsync.stores.registry.refusals import Refusal
 from imgsync.stores.registry.request import Request
@@ -107,7 +107,9 @@ class Upload:
         try:
             self._send(outgoing)
         except ImgsyncError as error:
-            is_final = isinstance(error, UploadBroken) or not isinstance(error, NetworkError)
+            is_final = isinstance(error, (UploadBroken, CollectingGarbage)) or not isinstance(
+                error, NetworkError
+            )
             if is_final or outgoing.error is error:
                 raise
             # The answer may have been lost and the blob not: then all is well.
@@ -202,12 +204,15 @@ class Upload:
                 f"{what}: other bytes arrived than were sent ({refusal.says})",
                 hint="something between here and the registry damages data",
             )
+        error = refusal.error()
+        if isinstance(error, CollectingGarbage):
+            return error
         if answer.status in {404, 416} or refusal.envelope.has("BLOB_UPLOAD_INVALID"):
             return UploadBroken(
                 f"{what}: the registry does not know the upload any more ({refusal.says})",
                 hint="behind a load balancer, all replicas need the same http.secret",
             )
-        return refusal.error()
+        return error
 
     def _is_there(self) -> bool:
         """Whether the registry has the blob after all."""
