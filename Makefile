@@ -10,11 +10,11 @@ PYTEST_ARGS ?=
 # program -> Debian package that brings it
 SERVERS := docker-registry:docker-registry containerd:containerd ctr:containerd \
            dockerd:docker.io skopeo:skopeo umoci:umoci podman:podman \
-           htpasswd:apache2-utils openssl:openssl sshd:openssh-server \
+           htpasswd:apache2-utils openssl:openssl sshd:openssh-server patchelf:patchelf objdump:binutils \
            nginx:nginx redis-server:redis-server ssh-keygen:openssh-client zstd:zstd \
            chromium:chromium
 
-.PHONY: test servers lint types pytest format demo bench corruptions clean
+.PHONY: test servers lint types pytest format demo bench corruptions dist clean
 
 test: servers lint types pytest
 
@@ -56,6 +56,10 @@ bench: $(STAMP)
 # Damages a bundle a thousand times; the result is kept in docs/corruptions.md.
 corruptions: $(STAMP)
 	$(BIN)/python -m tests.bench.corruptions -n 1000
+
+# A wheel, a wheelhouse, the standalone file and a Debian package, in dist/.
+dist: $(STAMP)
+	sh scripts/dist.sh $(BIN)/python
 
 clean:
 	rm -rf $(VENV) .coverage .coverage.* htmlcov coverage.xml dist build \

@@ -20,10 +20,12 @@ from imgsync.cli.options import (
     format_option,
     mapping_options,
     platform_option,
+    referrers_option,
 )
 from imgsync.cli.output import say, say_json
 from imgsync.cli.sizes import SIZE
 from imgsync.errors import Conflict, InvalidInput, SomeFailed
+from imgsync.events import Noted
 from imgsync.model.image_list import ImageList, parse_list, parse_wish
 from imgsync.model.image_source import Transport
 from imgsync.model.inventory import read_have
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from imgsync.model.digest import Digest
     from imgsync.model.mapping import Mapping
     from imgsync.model.platform import PlatformChoice
+    from imgsync.referrers.choice import ReferrerChoice
 
 
 @click.command(
@@ -61,6 +64,7 @@ if TYPE_CHECKING:
 )
 @platform_option
 @mapping_options
+@referrers_option
 @click.option(
     "--platform-missing",
     type=click.Choice(["error", "skip"]),
@@ -101,6 +105,9 @@ if TYPE_CHECKING:
     help="Cut the bundle into volumes of at most this size (4G, 700M), each a bundle by itself.",
 )
 @click.option("--sha256sum", is_flag=True, help="Write FILE.sha256 too, for sha256sum -c.")
+@click.option(
+    "--with-imgsync", is_flag=True, help="Put imgsync beside it as one file, for the far side."
+)
 @dry_run_options
 @format_option
 @click.pass_obj
@@ -112,6 +119,7 @@ def bundle(
     output: str,
     choice: PlatformChoice,
     mapping: Mapping,
+    referrers: ReferrerChoice,
     platform_missing: str,
     docker_platform: str | None,
     keep_going: bool,
@@ -121,6 +129,7 @@ def bundle(
     only: str | None,
     volume_size: int | None,
     sha256sum: bool,
+    with_imgsync: bool,
     dry_run: bool,
     rate: int | None,
     as_json: bool,
@@ -157,6 +166,7 @@ def bundle(
         keep_going=keep_going,
         have=_have(have),
         only=frozenset(wanted.blobs) if wanted is not None else None,
+        referrers=referrers,
         failed_before=tuple(
             name for part in lists_read if part.lock is not None for name in part.lock.failed
         ),
@@ -176,6 +186,12 @@ def bundle(
     if sha256sum:
         for made in outputs:
             write_sha256(Path(made.path))
+    if with_imgsync and output != STDIN:
+        from imgsync.standalone.build import standalone  # noqa: PLC0415 - seldom asked for
+
+        beside = Path(output.removeprefix(LAYOUT)).parent / "imgsync"
+        standalone(beside)
+        context.report(Noted(f"{beside}: imgsync itself, for hosts without Python"))
     tell(outputs, context, as_json=as_json)
     failures = outputs[0].bundled.prepared.failures
     if failures:

@@ -53,6 +53,9 @@ COMMANDS: Final = {
     "inventory": Entry(
         "inventory", "inventory", "Write down which content a registry, namespace or file has."
     ),
+    "standalone": Entry(
+        "standalone", "standalone", "Make one file of imgsync for hosts without Python."
+    ),
     "login": Entry("login", "login", "Keep the credentials of a registry, once they are proved."),
     "logout": Entry("logout", "logout", "Forget the credentials of a registry."),
 }

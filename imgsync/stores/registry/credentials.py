@@ -26,6 +26,7 @@ from imgsync.model.reference import DOCKER_IO
 from imgsync.stores.registry import credential_helper
 from imgsync.stores.registry.auth_file import AuthFile, parse_auth_file
 from imgsync.stores.registry.credential import Credential
+from imgsync.stores.registry.home import home_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -112,7 +113,7 @@ def read_auth_file(path: Path) -> AuthFile | None:
 
 def auth_file_paths(environ: Mapping[str, str]) -> Iterator[Path]:
     """The usual places, in the order of this module's docstring."""
-    home = Path(environ.get("HOME") or "~").expanduser()
+    home = home_of(environ)
     if environ.get("XDG_RUNTIME_DIR"):
         yield Path(environ["XDG_RUNTIME_DIR"], "containers/auth.json")
     else:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from imgsync.errors import InvalidInput
+from imgsync.stores.registry.home import home_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,7 +62,7 @@ def tls_settings(
 
 def certificate_folders(host: str, environ: Mapping[str, str]) -> Iterator[Path]:
     """Where podman and docker keep certificates for a host (containers/image, docker_client.go)."""
-    home = Path(environ.get("HOME") or "~").expanduser()
+    home = home_of(environ)
     config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     for parent in (
         config / "containers/certs.d",

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Makes what is carried to hosts: a wheel, a wheelhouse with all that it needs, the standalone
+# file, and a Debian package of it, each with its sha256. Called by `make dist`.
+set -eu
+python=$1
+out=dist
+rm -rf "$out"
+mkdir -p "$out/wheelhouse"
+"$python" -m pip wheel --quiet --wheel-dir "$out/wheelhouse" .
+cp "$out"/wheelhouse/imgsync-*.whl "$out/"
+version=$("$python" -c 'import imgsync; print(imgsync.__version__)')
+tar -C "$out" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 \
+    -cf "$out/imgsync-$version-wheelhouse.tar" wheelhouse
+"$python" -m imgsync standalone -o "$out/imgsync"
+
+architecture=$(dpkg --print-architecture)
+root=$out/deb
+mkdir -p "$root/DEBIAN" "$root/usr/bin" "$root/usr/share/doc/imgsync"
+cp "$out/imgsync" "$root/usr/bin/imgsync"
+cp README.md docs/format.md "$root/usr/share/doc/imgsync/"
+cat >"$root/DEBIAN/control" <<CONTROL
+Package: imgsync
+Version: $version
+Architecture: $architecture
+Maintainer: the developers of imgsync <imgsync@localhost>
+Section: admin
+Priority: optional
+Description: carries container images across an air gap, every byte of them proved
+ One file that needs neither Python nor a C library of the host.
+CONTROL
+dpkg-deb --root-owner-group --build "$root" "$out/imgsync_${version}_$architecture.deb" >/dev/null
+rm -rf "$root" "$out/wheelhouse"
+(cd "$out" && sha256sum ./* >sha256sums && cat sha256sums)

@@ -1,0 +1,85 @@
+"""The standalone file, in a root with nothing but the file, /proc and /tmp."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.run import imgsync
+from tests.images import Images
+from tests.servers.programs import require
+from tests.servers.registry import Registry
+from tests.upload import upload
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+APP = "registry.example/team/app:1.0"
+
+
+@pytest.fixture(scope="module")
+def standalone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    require("patchelf")
+    require("objdump")
+    path = tmp_path_factory.mktemp("standalone") / "imgsync"
+    said = imgsync("standalone", "-o", path)
+    assert str(path) in said.out
+    assert os.access(path, os.X_OK)
+    assert path.stat().st_size < 40_000_000
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path, standalone: Path) -> Iterator[Path]:
+    """An empty root that has what the docs state, and nothing else."""
+    if os.geteuid() != 0:
+        pytest.fail("chroot needs root")
+    folder = tmp_path / "root"
+    (folder / "proc").mkdir(parents=True)
+    (folder / "tmp").mkdir()
+    shutil.copy(standalone, folder / "imgsync")
+    subprocess.run(["mount", "-t", "proc", "proc", str(folder / "proc")], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder / "proc")], check=True)
+
+
+def run(root: Path, *arguments: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin") or "chroot", str(root), "/imgsync", *arguments],
+        capture_output=True, text=True, check=False, env={},
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_it_works_where_there_is_nothing_else(
+    root: Path, registry: Registry, repository: str, fixture_images: Images
+) -> None:
+    assert "imgsync" in run(root, "--version")
+    name = upload(registry.url, fixture_images, [APP], prefix=f"{repository}/")[APP]
+    run(root, "bundle", name, "-o", "/site.tar")
+    assert "ok" in run(root, "verify", "/site.tar")
+    run(root, "report", "/site.tar", "-o", "/site.html")
+    with Registry() as private:
+        run(root, "push", "/site.tar", "--to", f"{private.host}/site")
+        assert private.tags(f"site/{repository}/team/app")["1.0"]
+    refused = run(root, "import", "/site.tar", code=7)
+    assert "Traceback" not in refused
+
+
+def test_it_can_copy_itself(root: Path) -> None:
+    run(root, "standalone", "-o", "/copy")
+    assert (root / "copy").read_bytes() == (root / "imgsync").read_bytes()
+
+
+def test_a_bundle_can_bring_it_along(
+    registry: Registry, repository: str, fixture_images: Images, root: Path
+) -> None:
+    name = upload(registry.url, fixture_images, [APP], prefix=f"{repository}/")[APP]
+    (root / "out").mkdir()
+    run(root, "bundle", name, "-o", "/out/site.tar", "--with-imgsync")
+    assert (root / "out/imgsync").read_bytes() == (root / "imgsync").read_bytes()
