@@ -50,10 +50,10 @@ def turned(error: BaseException, origin: Origin, *, via_proxy: bool = False) -> 
         return NoConnection(
             f"{where}: the name does not resolve", hint="is the host name right, and DNS up?"
         )
+    if isinstance(cause, exceptions.NewConnectionError):  # which urllib3 has below timeouts
+        return NoConnection(f"{where}: {_words(cause)}", hint="is the registry up, the port right?")
     if isinstance(cause, exceptions.ConnectTimeoutError):
         return NoConnection(f"{where}: no connection within the time limit")
-    if isinstance(cause, exceptions.NewConnectionError):
-        return NoConnection(f"{where}: {_words(cause)}", hint="is the registry up, the port right?")
     if isinstance(cause, exceptions.ReadTimeoutError | TimeoutError):
         return Cut(f"{where}: no byte came within the time limit")
     if isinstance(cause, exceptions.HTTPError | OSError):
