@@ -141,6 +141,23 @@ def walk(
     return graph
 
 
+def walk_apart(
+    roots: Iterable[Descriptor],
+    read_many: Callable[[Sequence[Descriptor]], Iterable[Read]],
+    graph: Graph,
+) -> None:
+    """Walk further roots that somebody else described, into a graph that is there already.
+
+    One that contradicts what the graph knows is left alone; its descriptor is not the graph's.
+    """
+    fit = []
+    for root in roots:
+        known = graph.descriptors.get(root.digest)
+        if known is None or (known.kind, known.size) == (root.kind, root.size):
+            fit.append(root)
+    walk(fit, read_many, graph=graph)
+
+
 def check_document_size(descriptor: Descriptor) -> None:
     """Refuse a document that claims to be larger than any registry takes.
 

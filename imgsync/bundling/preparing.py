@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from imgsync.bundling.extras import request_of, subjects_of, without_unwanted
 from imgsync.bundling.resolving import Resolver
 from imgsync.documents import DocumentReader
 from imgsync.errors import (
@@ -18,8 +19,10 @@ from imgsync.errors import (
 from imgsync.model.bundle import AbsentReason, Bundle, Root
 from imgsync.model.lock import Lock
 from imgsync.platforms import absent_of, platforms_of
+from imgsync.referrers.collecting import Collector
+from imgsync.referrers.places import subject_of
 from imgsync.stores import Source
-from imgsync.walk import Graph, walk
+from imgsync.walk import Graph, walk, walk_apart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.model.platform import Platform
+    from imgsync.referrers.collecting import Extra
     from imgsync.stores.archive.journal import Journal
     from imgsync.stores.archive.planned_tar import PlannedTar
 
@@ -108,6 +112,8 @@ class Preparation:
         chosen = [
             item for item in (self._choose(*pair, platforms) for pair in found) if item is not None
         ]
+        chosen = without_unwanted(chosen, self._graph, self._options.referrers)
+        chosen += self._collect(chosen, platforms, read)
         if self._failures and (not self._options.keep_going or not chosen):
             raise self._all_failed(len(requests))
         lock = Lock.make(
@@ -119,18 +125,50 @@ class Preparation:
         )
         return Prepared(tuple(chosen), self._graph, lock, self._documents, tuple(self._failures))
 
+    def _collect(
+        self, chosen: Sequence[Chosen], platforms: dict[Digest, Platform], read: DocumentReader
+    ) -> list[Chosen]:
+        """What is about the images, as further roots; ``platforms`` gets theirs."""
+        options = self._options
+        if options.referrers.is_none or options.only is not None:
+            return []
+        collector = Collector(options.referrers, self._report, jobs=options.jobs)
+
+        def walk_more(extras: Sequence[Extra]) -> Graph:
+            for extra in extras:
+                self._add_source(extra.root, extra.source)
+            walk_apart([extra.root.descriptor for extra in extras], read, self._graph)
+            return self._graph
+
+        collected = collector.collect(subjects_of(chosen, self._graph), walk_more)
+        for label, error in collected.failures:
+            self._fail(label, error)
+        taken = {(item.root.extra, item.root.descriptor.digest) for item in chosen}
+        found = [
+            extra
+            for extra in collected.extras
+            if (extra.root.extra, extra.root.descriptor.digest) not in taken
+        ]
+        more = platforms_of(self._graph, [extra.root.descriptor for extra in found], read)
+        platforms.update({digest: more[digest] for digest in more if digest not in platforms})
+        made = [self._choose(request_of(extra), extra.root, platforms) for extra in found]
+        return [item for item in made if item is not None]
+
     def _resolve(self, requests: Sequence[Request]) -> list[tuple[Request, Root]]:
         resolver = Resolver(self._options, self._journal, self._documents, self._report)
         found: list[tuple[Request, Root]] = []
         for request, answer in zip(requests, resolver.resolve(requests), strict=True):
             if isinstance(answer, ImgsyncError):
-                self._fail(request, answer)
+                self._fail(request.label, answer)
             else:
                 found.append((request, answer))
-                sources = self._sources.setdefault(answer.descriptor.digest, [])
-                if request.source not in sources:
-                    sources.append(request.source)
+                self._add_source(answer, request.source)
         return _unique(found)
+
+    def _add_source(self, root: Root, source: Source) -> None:
+        sources = self._sources.setdefault(root.descriptor.digest, [])
+        if source not in sources:
+            sources.append(source)
 
     def _sources_of(self, descriptor: Descriptor) -> Sequence[Source]:
         earlier = [item for item in self._earlier if descriptor.digest in item.digests]
@@ -139,7 +177,7 @@ class Preparation:
     def _is_whole(self, request: Request, root: Root) -> bool:
         problems = self._graph.problems_of(root.descriptor)
         if problems:
-            self._fail(request, problems[0])
+            self._fail(request.label, problems[0])
         return not problems
 
     def _choose(
@@ -154,7 +192,7 @@ class Preparation:
                 skip_missing=self._options.skip_missing_platforms,
             )
         except ImgsyncError as error:
-            self._fail(request, error)
+            self._fail(request.label, error)
             return None
         absent = {
             item.digest: AbsentReason.RECEIVER
@@ -166,14 +204,21 @@ class Preparation:
         if root.name is not None and not self._graph.is_runnable(root.descriptor):
             # Plain ctr would try to run what has a name in index.json (docs/format.md).
             root = replace(root, name=None, extra=str(root.name))
+        if root.name is None and root.subject is None:
+            root = replace(root, subject=subject_of(root, lambda: self._subject_within(root)))
         return Chosen(request, root, absent)
 
-    def _fail(self, request: Request, error: ImgsyncError) -> None:
+    def _subject_within(self, root: Root) -> Digest | None:
+        document = self._graph.documents.get(root.descriptor.digest)
+        subject = document.subject if document is not None else None
+        return subject.digest if subject is not None else None
+
+    def _fail(self, label: str, error: ImgsyncError) -> None:
         if isinstance(error, RateLimited):
             n_read = len(self._documents)
             msg = f"{error.message}; {n_read} documents are read and kept"
             raise BudgetSpent(msg, hint=error.hint or "run the same command again later")
-        self._failures.append((request.label, error))
+        self._failures.append((label, error))
 
     def _all_failed(self, n_requests: int) -> AllFailed:
         msg = f"{len(self._failures)} of {n_requests} images cannot be had; no bundle was made"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from imgsync.model.platform import PlatformChoice
+from imgsync.referrers.choice import ReferrerChoice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,7 @@ class Request:
         extra: for content without a name in ``index.json``, its own name.
         subject: for a referrer, what it is about.
         absent: what the source itself declares to be left out.
+        looks_about: whether to look for what is about it; a lock says all of that itself.
     """
 
     label: str
@@ -41,6 +43,7 @@ class Request:
     extra: str = ""
     subject: Digest | None = None
     absent: Mapping[Digest, AbsentReason] = field(default_factory=dict)
+    looks_about: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class BundleOptions:
         keep_going: leave out what cannot be resolved or read, and say so in the lock.
         have: what the receiver has already; those blobs are left out, manifests never are.
         only: of the blobs just these, where not None: the answer to a repair request.
+        referrers: what about the images comes along.
         failed_before: what an earlier bundle left out, of which this one is made again.
         sign_key: a file of an SSH key that signs the lock; an empty text for none.
     """
@@ -68,6 +72,7 @@ class BundleOptions:
     keep_going: bool = False
     have: frozenset[Digest] = frozenset()
     only: frozenset[Digest] | None = None
+    referrers: ReferrerChoice = field(default_factory=ReferrerChoice)
     failed_before: tuple[str, ...] = ()
     sign_key: str = ""
 

@@ -69,6 +69,7 @@ def _of_registry(
         choice=choice,
         extra=extra,
         subject=subject,
+        looks_about=locked is None,
     )
 
 
@@ -82,7 +83,7 @@ def _of_holding(
         msg = f"{wish.source} holds {len(bundle.roots)} images, and is given the name {wish.name}"
         hint = f"say which one: {wish.source}:{named[0].name if named else 'NAME'}"
         raise Conflict(msg, hint=hint)
-    for root in (_with_extra(root, named) for root in bundle.roots):
+    for root in (with_extra(root, named) for root in bundle.roots):
         name = wish.name or root.name
         if name is None and not root.extra:
             msg = f"{wish.source}: {root.descriptor.short} has no name"
@@ -99,7 +100,7 @@ def _of_holding(
         )
 
 
-def _with_extra(root: Root, named: Sequence[Root]) -> Root:
+def with_extra(root: Root, named: Sequence[Root]) -> Root:
     """A root without any name, such as a referrer in a layout, under the repository beside it."""
     if root.name is not None or root.extra or not named or named[0].name is None:
         return root

@@ -6,6 +6,7 @@ The others are decorators, and each gives its command one frozen value:
     @mapping_options      mapping: imgsync.model.mapping.Mapping
     @selection_options    selection: imgsync.model.selection.Selection
     @platform_option      choice: imgsync.model.platform.PlatformChoice
+    @referrers_option     referrers: imgsync.referrers.choice.ReferrerChoice
     @containerd_options   nothing; they are for ``containerd:`` sources and destinations
     @format_option        as_json: bool
 
@@ -252,6 +253,27 @@ def platform_option(command: Callable[..., R]) -> Callable[..., R]:
             metavar="LIST",
             help="Only these platforms, linux/amd64,linux/arm64; !windows leaves one out, host is "
             "this machine's, all is the default.",
+        ),
+    )
+
+
+def referrers_option(command: Callable[..., R]) -> Callable[..., R]:
+    """``--referrers``; the command gets ``referrers``."""
+
+    @wraps(command)
+    def with_referrers(*args: Any, referrers: Sequence[str], **rest: Any) -> R:
+        from imgsync.referrers.choice import ReferrerChoice  # noqa: PLC0415 - see above
+
+        return command(*args, referrers=ReferrerChoice.parse(referrers), **rest)
+
+    return _add(
+        with_referrers,
+        click.option(
+            "--referrers",
+            multiple=True,
+            metavar="all|none|TYPE",
+            help="Which signatures, attestations and SBOMs come along: all (the default), none, "
+            "or those of a type, 'application/spdx+json', '*cosign*'; repeatable.",
         ),
     )
 

@@ -210,8 +210,8 @@ class _Collecting:
         descriptor = extra.root.descriptor
         problems = graph.problems_of(descriptor)
         known = graph.descriptors.get(descriptor.digest)
-        if known is not None and known.size != descriptor.size:
-            problems.append(ContentError(f"{extra.root.extra}: its size is told in two ways"))
+        if known is not None and (known.kind, known.size) != (descriptor.kind, descriptor.size):
+            problems.append(ContentError(f"{descriptor.short} is described in two ways"))
         if problems:
             self._fail(extra.root.extra, problems[0])
             return False

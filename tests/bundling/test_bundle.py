@@ -27,6 +27,9 @@ def bundle(requests: list[Request], path: Path, **options: object) -> Bundled:
     return bundle_to_file(requests, path, AMD64, BundleOptions(**options), ignore)  # type: ignore[arg-type]
 
 
+KEY = "io.containerd.image.name"
+
+
 def members(path: Path) -> dict[str, bytes]:
     with tarfile.open(path) as archive:
         return {
@@ -61,8 +64,8 @@ def test_a_bundle_holds_every_child_of_every_root(tmp_path: Path, fixture_images
         )
     index = json.loads(found["index.json"])
     notes = [entry["annotations"] for entry in index["manifests"]]
-    names = [note["io.containerd.image.name"] for note in notes if len(note) == 2]
-    extras = [note["io.imgsync.extra.name"] for note in notes if len(note) == 1]
+    names = [note[KEY] for note in notes if KEY in note]
+    extras = [note["io.imgsync.extra.name"] for note in notes if KEY not in note]
     assert sorted(names + extras) == sorted(fixture_images.names)
     assert [name for name in extras if name.endswith(".sig")]
     assert [*names, *extras] == sorted(names) + sorted(extras)
