@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from imgsync.model.mapping import Mapping
     from imgsync.model.platform import PlatformChoice
     from imgsync.referrers.choice import ReferrerChoice
-    from imgsync.referrers.choice import ReferrerChoice
 
 
 @click.command(
@@ -65,7 +64,6 @@ if TYPE_CHECKING:
 )
 @platform_option
 @mapping_options
-@referrers_option
 @referrers_option
 @click.option(
     "--platform-missing",
@@ -168,7 +166,6 @@ def bundle(
         keep_going=keep_going,
         have=_have(have),
         only=frozenset(wanted.blobs) if wanted is not None else None,
-        referrers=referrers,
         referrers=referrers,
         failed_before=tuple(
             name for part in lists_read if part.lock is not None for name in part.lock.failed
