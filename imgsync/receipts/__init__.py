@@ -1,0 +1,1 @@
+"""Receipts: what a push or an import has brought where, to be carried back and checked."""

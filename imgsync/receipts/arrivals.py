@@ -1,0 +1,78 @@
+"""What a push or an import says of its images, as a receipt has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imgsync.receipts.record import Arrival, source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from imgsync.model.bundle import Root
+    from imgsync.model.mapping import Mapping
+    from imgsync.pushing.outcome import Pushed, PushResult
+    from imgsync.stores.containerd.import_request import Imported, ImportResult
+    from imgsync.walk import Graph
+
+
+def of_push(result: PushResult, graph: Graph) -> list[Arrival]:
+    """One record for each image that was to be pushed; ``graph`` is the walk of all of them."""
+    return [
+        Arrival(
+            pushed.status,
+            source_of(pushed.item.root),
+            str(pushed.item.target),
+            pushed.root.descriptor.digest,
+            before=str(pushed.before.digest) if pushed.before is not None else "",
+            platforms=_rewritten_platforms(pushed, graph),
+            error=pushed.error.message if pushed.error is not None else "",
+        )
+        for pushed in result.pushed
+    ]
+
+
+def _rewritten_platforms(pushed: Pushed, graph: Graph) -> tuple[str, ...] | None:
+    """Of an index that was rewritten, what it has; a registry takes no index that is not whole."""
+    if pushed.root.descriptor.digest == pushed.item.root.descriptor.digest:
+        return None
+    platforms = [item.platform for item, _ in graph.manifests(pushed.root.descriptor)]
+    named = {str(item) for item in platforms if item is not None and not item.is_unknown}
+    return tuple(sorted(named))
+
+
+def of_import(result: ImportResult, roots: Iterable[Root], mapping: Mapping) -> list[Arrival]:
+    """One record for each name of ``roots``, which are those of the bundle.
+
+    What has no name is in none: containerd has no place for it.
+    """
+    by_name = {name: image for image in result.imported for name in image.names}
+    arrivals = []
+    for root in roots:
+        name = str(mapping.move(root).name)
+        image = by_name.get(name)
+        if root.name is None:
+            continue
+        if image is not None:
+            arrivals.append(_imported(image, source_of(root), name))
+        else:
+            # Something else has this name, and was not to lose it.
+            digest = root.descriptor.digest
+            arrivals.append(Arrival("skipped", source_of(root), name, digest))
+    return arrivals
+
+
+def _imported(image: Imported, source: str, name: str) -> Arrival:
+    before = image.before.get(name)
+    platforms = None
+    if not image.state.is_whole:
+        platforms = tuple(sorted({state.label for state in image.state.whole}))
+    return Arrival(
+        image.status,
+        source,
+        name,
+        image.root.digest,
+        before=str(before) if before is not None else "",
+        platforms=platforms,
+        error=image.error.message if image.error is not None else "",
+    )

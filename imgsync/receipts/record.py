@@ -1,0 +1,207 @@
+"""Receipt: what came of one push or import, as a file that can be carried back. Pure.
+
+`imgsync.mirror.receipts` is its sibling, one line for each tag and only ever appended to; the
+fields of an image have the same names in both. The JSON has sorted keys, indented by one blank,
+with a final newline, so that it can be read, compared and signed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from imgsync.errors import ImgsyncError, InvalidArchive
+from imgsync.model.digest import Digest
+from imgsync.model.json_fields import Fields
+from imgsync.model.strict_json import parse_object
+
+if TYPE_CHECKING:
+    from imgsync.model.bundle import Root
+
+FORMAT: Final = "imgsync.receipt/1"
+ARRIVED: Final = frozenset({"pushed", "imported", "unchanged"})
+"""What is said of an image that stands at its destination."""
+NOT_ARRIVED: Final = frozenset({"skipped", "waiting", "failed"})
+
+_KEYS: Final = frozenset(
+    {"began", "bundles", "command", "ended", "format", "host", "images", "sent", "tool", "where"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One name at the destination.
+
+    Attributes:
+        what: pushed, imported, unchanged, skipped, waiting or failed.
+        source: the name in the bundle, with its digest (`source_of`).
+        destination: the name that it was to have.
+        digest: what that name means now, or was to mean; another than the source's where an
+            index was rewritten.
+        before: the digest that the name meant before; empty if there was no such name.
+        platforms: those that are whole there; None where everything is.
+        error: why it failed.
+    """
+
+    what: str
+    source: str
+    destination: str
+    digest: Digest
+    before: str = ""
+    platforms: tuple[str, ...] | None = None
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the file."""
+        value: dict[str, Any] = {
+            "what": self.what,
+            "source": self.source,
+            "destination": self.destination,
+            "digest": str(self.digest),
+        }
+        if self.platforms is not None:
+            value["platforms"] = list(self.platforms)
+        return value | {
+            key: text for key, text in (("before", self.before), ("error", self.error)) if text
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class BundleUsed:
+    """A source of the run: its name, and its lock's digest where it was a bundle of ours."""
+
+    file: str
+    lock: Digest | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One run.
+
+    Attributes:
+        command: push or import.
+        tool: imgsync and its version.
+        host: the machine that it ran on.
+        where: the destinations: registries, or ``containerd:NAMESPACE``.
+        began, ended: in UTC.
+        sent_objects, sent_bytes: what really moved.
+    """
+
+    command: str
+    tool: str
+    host: str
+    where: tuple[str, ...]
+    began: datetime
+    ended: datetime
+    bundles: tuple[BundleUsed, ...]
+    images: tuple[Arrival, ...]
+    sent_objects: int = 0
+    sent_bytes: int = 0
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+        value = {
+            "format": FORMAT,
+            "command": self.command,
+            "tool": self.tool,
+            "host": self.host,
+            "where": list(self.where),
+            "began": self.began.isoformat(timespec="seconds"),
+            "ended": self.ended.isoformat(timespec="seconds"),
+            "bundles": [
+                {"file": used.file, "lock": str(used.lock) if used.lock is not None else None}
+                for used in self.bundles
+            ],
+            "images": [image.to_json() for image in self.images],
+            "sent": {"objects": self.sent_objects, "bytes": self.sent_bytes},
+        }
+        return (json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
+
+    @staticmethod
+    def parse(raw: bytes, where: str) -> Receipt:
+        """Read a receipt; strict, because somebody relies on it.
+
+        Raises:
+            InvalidArchive: it is none, or of another version.
+        """
+        try:
+            return _Reader(where, InvalidArchive).receipt(parse_object(raw, where))
+        except InvalidArchive:
+            raise
+        except ImgsyncError as error:
+            text = error.message if error.message.startswith(where) else f"{where}: {error.message}"
+            raise InvalidArchive(text, hint=error.hint) from None
+
+
+def source_of(root: Root) -> str:
+    """A root by its name and digest; what a receipt and a lock are compared by."""
+    end = f"@{root.descriptor.digest}"
+    return root.label if root.label.endswith(end) else f"{root.label}{end}"
+
+
+class _Reader(Fields):
+    def receipt(self, value: dict[str, Any]) -> Receipt:
+        if value.get("format") != FORMAT:
+            self.refuse(f"the format is {value.get('format')!r}, {FORMAT} expected")
+        self.keys(value, _KEYS, "the receipt")
+        sent = self.mapping(value["sent"], "sent")
+        self.keys(sent, {"bytes", "objects"}, "sent")
+        return Receipt(
+            self.text(value["command"], "command"),
+            self.text(value["tool"], "tool"),
+            self.text(value["host"], "host"),
+            self._texts(value["where"], "where"),
+            self._time(value["began"], "began"),
+            self._time(value["ended"], "ended"),
+            tuple(self._bundle(item) for item in self.list(value["bundles"], "bundles")),
+            tuple(
+                self._image(item, f"images[{number}]")
+                for number, item in enumerate(self.list(value["images"], "images"))
+            ),
+            self.size(sent["objects"], "sent, objects"),
+            self.size(sent["bytes"], "sent, bytes"),
+        )
+
+    def _bundle(self, value: object) -> BundleUsed:
+        fields = self.mapping(value, "bundles")
+        self.keys(fields, {"file", "lock"}, "bundles")
+        lock = fields["lock"]
+        return BundleUsed(
+            self.text(fields["file"], "bundles, file"),
+            None if lock is None else self.digest(lock, "bundles, lock"),
+        )
+
+    def _image(self, value: object, what: str) -> Arrival:
+        fields = self.mapping(value, what)
+        optional = {"before", "error", "platforms"}
+        self.keys(fields, {"destination", "digest", "source", "what"}, what, optional=optional)
+        state = self.text(fields["what"], what)
+        if state not in ARRIVED | NOT_ARRIVED:
+            self.refuse(f"{what} is {state!r}, which is not known")
+        platforms = None
+        if "platforms" in fields:
+            platforms = self._texts(fields["platforms"], f"{what}, platforms")
+        return Arrival(
+            state,
+            self.text(fields["source"], f"{what}, source"),
+            self.text(fields["destination"], f"{what}, destination"),
+            self.digest(fields["digest"], f"{what}, digest"),
+            self.text(fields.get("before", ""), f"{what}, before"),
+            platforms,
+            self.text(fields.get("error", ""), f"{what}, error"),
+        )
+
+    def _texts(self, value: object, what: str) -> tuple[str, ...]:
+        return tuple(self.text(item, what) for item in self.list(value, what))
+
+    def _time(self, value: object, what: str) -> datetime:
+        text = self.text(value, what)
+        try:
+            when = datetime.fromisoformat(text)
+        except ValueError:
+            self.refuse(f"{what} is {text!r}, no time")
+        if when.tzinfo is None:
+            self.refuse(f"{what} is {text!r}, without its zone")
+        return when
