@@ -3,7 +3,7 @@
 # file, and a Debian package of it, each with its sha256. Called by `make dist`.
 set -eu
 python=$1
-out=dist
+out=${2:-dist}
 rm -rf "$out"
 mkdir -p "$out/wheelhouse"
 "$python" -m pip wheel --quiet --wheel-dir "$out/wheelhouse" .
@@ -11,7 +11,11 @@ cp "$out"/wheelhouse/imgsync-*.whl "$out/"
 version=$("$python" -c 'import imgsync; print(imgsync.__version__)')
 tar -C "$out" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 \
     -cf "$out/imgsync-$version-wheelhouse.tar" wheelhouse
-"$python" -m imgsync standalone -o "$out/imgsync"
+if [ -n "${IMGSYNC_STANDALONE:-}" ]; then
+    cp "$IMGSYNC_STANDALONE" "$out/imgsync"
+else
+    "$python" -m imgsync standalone -o "$out/imgsync"
+fi
 
 architecture=$(dpkg --print-architecture)
 root=$out/deb

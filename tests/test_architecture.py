@@ -234,7 +234,7 @@ def test_programs_are_started_in_few_places() -> None:
         "stores/docker_daemon.py",  # docker save
         "stores/registry/credential_helper.py",  # docker-credential-*
         "signing/ssh.py",  # ssh-keygen
-        "standalone/build.py",  # pip
+        "standalone/build.py",  # PyInstaller, staticx
     )
     _none([i for i in _outside(*places) if i.is_of("subprocess") and i.at_runtime])
 

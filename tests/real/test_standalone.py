@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,3 +84,28 @@ def test_a_bundle_can_bring_it_along(
     (root / "out").mkdir()
     run(root, "bundle", name, "-o", "/out/site.tar", "--with-imgsync")
     assert (root / "out/imgsync").read_bytes() == (root / "imgsync").read_bytes()
+
+
+def test_what_is_carried_installs_without_a_network(standalone: Path, tmp_path: Path) -> None:
+    require("dpkg-deb")
+    root = Path(__file__).parents[2]
+    subprocess.run(
+        ["sh", "scripts/dist.sh", sys.executable, str(tmp_path / "dist")],
+        check=True, cwd=root, capture_output=True,
+        env={**os.environ, "IMGSYNC_STANDALONE": str(standalone)},
+    )  # fmt: skip
+    wheelhouse = next((tmp_path / "dist").glob("*-wheelhouse.tar"))
+    subprocess.run(["tar", "-xf", wheelhouse, "-C", tmp_path], check=True)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    pip = [tmp_path / "venv/bin/pip", "install", "--quiet", "--no-index", "--find-links"]
+    subprocess.run([*pip, tmp_path / "wheelhouse", "imgsync"], check=True)
+    said = subprocess.run(
+        [tmp_path / "venv/bin/imgsync", "--version"], check=True, capture_output=True, text=True
+    ).stdout
+    package = next((tmp_path / "dist").glob("*.deb"))
+    subprocess.run(["dpkg-deb", "-x", package, tmp_path / "root"], check=True)
+    packaged = subprocess.run(
+        [tmp_path / "root/usr/bin/imgsync", "--version"], check=True, capture_output=True, text=True
+    ).stdout
+    assert said == packaged
+    subprocess.run(["sha256sum", "-c", "sha256sums"], check=True, cwd=tmp_path / "dist")
