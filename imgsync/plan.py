@@ -165,6 +165,10 @@ def make_plan(
                 for child in graph.children(item.digest)
                 if (place, child.digest) in step_at
             )
+            subject = (place, image.root.subject)
+            if item.digest == image.root.descriptor.digest and subject in step_at:
+                # What is about something comes after it.
+                after = (*after, step_at[subject])
             step_at[key] = len(steps)
             kept = tuple(source for source, digests in also_in if item.digest in digests)
             origins = kept + sources[item.digest]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imgsync.bundling.request import Request
@@ -11,12 +10,12 @@ from imgsync.errors import Conflict, InvalidInput
 from imgsync.model.image_source import ImageSource, Transport
 from imgsync.model.platform import PlatformChoice
 from imgsync.model.reference import Reference
+from imgsync.referrers.naming import with_own_name
 from imgsync.stores import Holding, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from imgsync.model.bundle import Root
     from imgsync.model.image_list import Wish
     from imgsync.model.mapping import Mapping
 
@@ -83,7 +82,7 @@ def _of_holding(
         msg = f"{wish.source} holds {len(bundle.roots)} images, and is given the name {wish.name}"
         hint = f"say which one: {wish.source}:{named[0].name if named else 'NAME'}"
         raise Conflict(msg, hint=hint)
-    for root in (with_extra(root, named) for root in bundle.roots):
+    for root in (with_own_name(root, named) for root in bundle.roots):
         name = wish.name or root.name
         if name is None and not root.extra:
             msg = f"{wish.source}: {root.descriptor.short} has no name"
@@ -98,10 +97,3 @@ def _of_holding(
             subject=root.subject,
             absent=bundle.absent,
         )
-
-
-def with_extra(root: Root, named: Sequence[Root]) -> Root:
-    """A root without any name, such as a referrer in a layout, under the repository beside it."""
-    if root.name is not None or root.extra or not named or named[0].name is None:
-        return root
-    return replace(root, extra=str(named[0].name.at(root.descriptor.digest)))

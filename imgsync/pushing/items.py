@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imgsync.documents import reader_of
@@ -11,6 +12,8 @@ from imgsync.model.reference import Reference
 from imgsync.model.volumes import volume_numbers
 from imgsync.platforms import absent_of, platforms_of
 from imgsync.pushing.request import PushItem, digest_tag
+from imgsync.referrers.naming import with_own_name
+from imgsync.referrers.places import subject_of, subject_within
 from imgsync.stores import Locked
 from imgsync.walk import Graph, walk
 
@@ -41,7 +44,7 @@ def push_items(
         NotFound: nothing was chosen, or an image lacks a platform that was named.
     """
     bundle = holding.bundle()
-    roots = bundle.roots
+    roots = [_with_subject(root, holding) for root in bundle.roots]
     if not roots:
         msg = f"{holding.side} holds no image"
         raise NotFound(msg)
@@ -62,13 +65,21 @@ def push_items(
     items = []
     for root in selection.chosen(roots, documents_of, side=holding.side):
         absent = dict(bundle.absent)
-        if not selection.choice.is_all:
+        if not selection.choice.is_all and root.subject is None:
             left_out = absent_of(graph, root.descriptor, selection.choice, platforms)
             absent.update(dict.fromkeys(left_out, AbsentReason.PLATFORM))
         target = _target(root, mapping, tag_template)
         items.append(PushItem(root.label, root, target, holding, absent, volumes))
     _check_targets(items, mapping)
-    return sorted(items, key=lambda item: item.root.name is None)
+    return sorted(items, key=lambda item: item.root.name is None or item.root.subject is not None)
+
+
+def _with_subject(root: Root, holding: Holding) -> Root:
+    """A root with what it is about; one without any name is in the repository of its image."""
+    subject = subject_of(root, lambda: subject_within(holding, root.descriptor))
+    if subject is None:
+        return root
+    return replace(with_own_name(root, holding.bundle().roots), subject=subject)
 
 
 def _target(root: Root, mapping: Mapping, tag_template: str) -> Reference:
@@ -98,7 +109,7 @@ def _check_targets(items: list[PushItem], mapping: Mapping) -> None:
             if origin.registry == item.target.registry:
                 msg = f"{item.label} would go back to {origin.registry}, where it came from"
                 raise Conflict(msg, hint="say where it goes: --to HOST/PROJECT")
-        if not item.target.tag:
+        if not item.target.tag or item.root.subject is not None:
             continue
         other = taken.setdefault(item.target, item)
         if other.root.descriptor.digest != item.root.descriptor.digest:

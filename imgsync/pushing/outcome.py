@@ -23,7 +23,8 @@ class Pushed:
         root: what stands at the target now; another digest than the item's if rewritten.
         expected: content that is not at the source, and that the destination must have.
         before: what the tag meant before, if it stood there.
-        status: pushed, unchanged, skipped, waiting (for other volumes) or failed.
+        status: pushed, unchanged, skipped, waiting (for other volumes), left-out (it is about
+            content that is not pushed) or failed.
         waiting_for: what is still to come, of an image that waits.
     """
 
@@ -42,14 +43,24 @@ class Pushed:
 
 @dataclass(slots=True)
 class PushResult:
-    """All images, in the order in which they were asked for, and the engine's figures."""
+    """All images, in the order in which they were asked for, and the engine's figures.
+
+    ``not_found_out`` is what could not be found out about images, each with its error.
+    """
 
     pushed: list[Pushed]
     outcome: Outcome = field(default_factory=Outcome)
+    not_found_out: list[tuple[str, ImgsyncError]] = field(default_factory=list)
+
+    @property
+    def n_asked(self) -> int:
+        """How many things could have failed."""
+        return len(self.pushed) + len(self.not_found_out)
 
     @property
     def failures(self) -> list[tuple[str, ImgsyncError]]:
         """Each failed image with its error."""
-        return [
+        failed = [
             (pushed.item.label, pushed.error) for pushed in self.pushed if pushed.error is not None
         ]
+        return [*failed, *self.not_found_out]

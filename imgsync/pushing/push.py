@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from imgsync.documents import KeptDocuments
 from imgsync.plan import Plan, Wanted, make_plan
+from imgsync.pushing.extras import leave_out_orphans
+from imgsync.pushing.fallback import keep_findable
 from imgsync.pushing.outcome import Pushed, PushResult
 from imgsync.pushing.preflight import Preflight
 from imgsync.pushing.targets import OpenTarget, PushTarget, Targets, WhoHas
@@ -16,6 +18,7 @@ from imgsync.transfer import run
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from imgsync.errors import ImgsyncError
     from imgsync.events import Report
     from imgsync.model.digest import Digest
     from imgsync.pushing.request import PushItem, PushOptions
@@ -29,6 +32,7 @@ class PushPlan:
     Attributes:
         pushed: all images that were asked for.
         moving: those that the plan moves, in its order.
+        not_found_out: what could not be found out about images, each with its error.
     """
 
     pushed: list[Pushed]
@@ -37,6 +41,7 @@ class PushPlan:
     sources: list[Source]
     destinations: list[PushTarget]
     graph: Graph
+    not_found_out: list[tuple[str, ImgsyncError]] = field(default_factory=list)
 
 
 def nobody(_digest: Digest) -> Iterable[str]:
@@ -66,7 +71,8 @@ def plan_push(
     for image in moving:
         targets.place_of(image.item.target)
     targets.check_tags(moving, options.on_existing_tag, report)
-    moving = [image for image in moving if image.status != "skipped" and image.error is None]
+    leave_out_orphans(pushed, preflight.graph, report)
+    moving = [image for image in moving if image.status == "pushed" and image.error is None]
     targets.check_content(moving, preflight.graph, who_has)
     moving = [image for image in moving if image.error is None]
     planned = _plan(pushed, moving, targets, preflight)
@@ -86,7 +92,8 @@ def push(planned: PushPlan, options: PushOptions, report: Report) -> PushResult:
     )
     for number, error in outcome.failures.items():
         planned.moving[number].fail(error)
-    return PushResult(planned.pushed, outcome)
+    keep_findable(planned, options.jobs)
+    return PushResult(planned.pushed, outcome, planned.not_found_out)
 
 
 def _plan(
@@ -119,7 +126,15 @@ def _plan(
         also_in=[(0, documents.keys())],
         mountable=targets.mountable,
     )
-    return PushPlan(pushed, moving, plan, sources, targets.all, preflight.graph)
+    return PushPlan(
+        pushed,
+        moving,
+        plan,
+        sources,
+        targets.all,
+        preflight.graph,
+        not_found_out=preflight.not_found_out,
+    )
 
 
 def _note_unchanged(planned: PushPlan) -> None:
@@ -128,7 +143,8 @@ def _note_unchanged(planned: PushPlan) -> None:
     going = {(step.destination, step.descriptor.digest) for step in plan.steps}
     for wanted, image in zip(plan.wanted, planned.moving, strict=True):
         root = image.root.descriptor
-        is_there = image.before is not None and image.before.digest == root.digest
+        before = image.before.digest if image.before is not None else None
+        is_there = before == root.digest or not image.item.target.tag
         if is_there and not any(
             (wanted.destination, item.digest) in going for item in graph.closure([root])
         ):

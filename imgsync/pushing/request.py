@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from imgsync.model.bundle import AbsentReason, Root
     from imgsync.model.digest import Digest
     from imgsync.model.reference import Reference
+    from imgsync.referrers.collecting import Collector
     from imgsync.stores import Source
 
 DIGEST_TAG: Final = "imgsync-{digest12}"
@@ -47,12 +48,18 @@ class PushItem:
 
 @dataclass(frozen=True, slots=True)
 class PushOptions:
-    """The options of a push that are not about one image."""
+    """The options of a push that are not about one image.
+
+    Attributes:
+        collector: looks for what is about the images, and chooses of what comes with them; None
+            takes what comes and looks for nothing.
+    """
 
     jobs: int = 4
     retries: int = 3
     rewrite_index: bool = False
     on_existing_tag: OnExistingTag = OnExistingTag.OVERWRITE
+    collector: Collector | None = None
 
 
 def digest_tag(template: str, digest: Digest) -> str:

@@ -16,6 +16,7 @@ from imgsync.stores import Destination, Mounting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from imgsync.content import Readable
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.pushing.outcome import Pushed
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 
 class PushTarget(Destination, Mounting, Protocol):
     """A repository of a registry, as a destination."""
+
+    def open(self, descriptor: Descriptor, offset: int = 0) -> Readable:
+        """The bytes of what is there."""
+        ...
+
+    def has_referrers_api(self, subject: Digest) -> bool:
+        """Whether the registry lists by itself what is about a digest."""
+        ...
 
     def digest_of_tag(self, tag: str) -> Descriptor | None:
         """What a tag means there now."""
