@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from imgsync.errors import NetworkError
 from imgsync.events import Noted, Report
-from imgsync.stores.registry.auth import Authenticator, Login
+from imgsync.stores.registry.auth import Authenticator
 from imgsync.stores.registry.challenge import Challenge, parse_challenges
 from imgsync.stores.registry.envelope import printable
 from imgsync.stores.registry.origin import Origin, redacted, split_url
 from imgsync.stores.registry.persistence import Persistence
 from imgsync.stores.registry.quota import Quota, parse_quota
 from imgsync.stores.registry.request import Login as How
+from imgsync.stores.registry.request_auth import RequestAuth
 from imgsync.stores.registry.retry import RETRY_STATUSES, retry_after_s
 from imgsync.stores.registry.stops import Stops
 from imgsync.stores.registry.token_client import TokenClient
@@ -118,7 +119,7 @@ class Host:
         pace = self._persistence.pace
         started = pace.wait()
         origin = request.origin or self.origin
-        login = Login(self.auth, request.scopes, request.repository, self._ping)
+        login = RequestAuth(self.auth, request.scopes, request.repository, self._ping)
         headers = self._headers_to(origin, request, login)
         try:
             answer = self._transport.exchange(
@@ -164,7 +165,7 @@ class Host:
 
     def _once(self, request: Request) -> Answer:
         """The answer to a request with the authentication that the registry wants."""
-        login = Login(self.auth, request.scopes, request.repository, self._ping)
+        login = RequestAuth(self.auth, request.scopes, request.repository, self._ping)
         is_first = self.auth.begin()
         known = False
         try:
@@ -186,7 +187,7 @@ class Host:
         self._note(answer)
         return answer
 
-    def _followed(self, request: Request, login: Login) -> Answer:
+    def _followed(self, request: Request, login: RequestAuth) -> Answer:
         """The answer of where the redirects end; only the registry itself sees credentials."""
         origin, target, shown = request.origin or self.origin, request.target, ""
         for _ in range(MAX_REDIRECTS + 1):
@@ -215,7 +216,9 @@ class Host:
         msg = f"{self.name}: more than {MAX_REDIRECTS} redirects, the last to {shown}"
         raise NetworkError(msg)
 
-    def _headers_to(self, origin: Origin, request: Request, login: Login) -> Mapping[str, str]:
+    def _headers_to(
+        self, origin: Origin, request: Request, login: RequestAuth
+    ) -> Mapping[str, str]:
         if origin != self.origin:
             return request.headers
         match request.login:
@@ -235,7 +238,7 @@ class Host:
             msg = f"{self.name}: it leads from https to plain http: {shown}"
             raise NetworkError(msg, hint=f"if that is right: --plain-http-host {to.authority}")
 
-    def _first(self, request: Request, login: Login) -> Answer:
+    def _first(self, request: Request, login: RequestAuth) -> Answer:
         """As `_followed`, where it was only guessed that the registry speaks plain http.
 
         A server that expects TLS answers with 400 (Go, nginx) or hangs up. Trying https then

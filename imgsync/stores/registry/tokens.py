@@ -49,6 +49,7 @@ class Token:
 
     text: str = field(repr=False)
     scopes: Scopes
+    received: float
     renew_at: float
 
     def is_fresh(self, now: float) -> bool:
@@ -137,4 +138,4 @@ def _read(answer: Answer, scopes: Scopes, server: str) -> Token:
         raise NetworkError(msg)
     life = fields.get("expires_in")
     life_s = float(life) if isinstance(life, int | float) and not isinstance(life, bool) else 0.0
-    return Token(text, scopes, renew_at(received, life_s))
+    return Token(text, scopes, received, renew_at(received, life_s))

@@ -148,8 +148,8 @@ class TestTokens:
         server = registry_with_tokens
         store = client.repository(server.host, "team/app", credentials={server.host: ANN})
         store.missing([blob(b"data")])
-        now = store.host.auth._clock()
-        monkeypatch.setattr(store.host.auth, "_clock", lambda: now + 241)
+        now = store.host.auth.clock()
+        monkeypatch.setattr(store.host.auth, "clock", lambda: now + 241)
         server.forget()
         store.missing([blob(b"data")])
         assert tokens.count("GET", "/token") == 2
