@@ -23,6 +23,7 @@ from imgsync.cli.options import (
     referrers_option,
 )
 from imgsync.cli.output import say, say_json
+from imgsync.cli.signing import sign_key_option
 from imgsync.cli.sizes import SIZE
 from imgsync.errors import Conflict, InvalidInput, SomeFailed
 from imgsync.events import Noted
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
     type=SIZE,
     help="Cut the bundle into volumes of at most this size (4G, 700M), each a bundle by itself.",
 )
+@sign_key_option
 @click.option("--sha256sum", is_flag=True, help="Write FILE.sha256 too, for sha256sum -c.")
 @click.option(
     "--with-imgsync", is_flag=True, help="Put imgsync beside it as one file, for the far side."
@@ -128,6 +130,7 @@ def bundle(
     have: tuple[str, ...],
     only: str | None,
     volume_size: int | None,
+    sign_key: str,
     sha256sum: bool,
     with_imgsync: bool,
     dry_run: bool,
@@ -158,6 +161,7 @@ def bundle(
         mapping,
     )
     options = BundleOptions(
+        sign_key=sign_key,
         jobs=context.jobs,
         retries=context.retries,
         refresh=refresh,
@@ -179,6 +183,9 @@ def bundle(
         else:
             say(plan_text(prepared, rate))
         return
+    if sign_key and output == STDIN:
+        msg = "--sign-key needs a file or a folder as the output: the signature stands beside it"
+        raise InvalidInput(msg)
     if sha256sum and (output == STDIN or output.startswith(LAYOUT)):
         msg = "--sha256sum needs a file as the output"
         raise InvalidInput(msg)

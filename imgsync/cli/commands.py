@@ -46,6 +46,11 @@ COMMANDS: Final = {
     "mirror": Entry(
         "mirror", "mirror", "Carry from registries to registries what changed, by a config."
     ),
+    "prune": Entry(
+        "prune",
+        "prune",
+        "Take away what a mirror has put there and its config does not want any more.",
+    ),
     "import": Entry(
         "import_", "import_", "Load images into containerd, and prove that they are there."
     ),
@@ -53,6 +58,7 @@ COMMANDS: Final = {
     "inventory": Entry(
         "inventory", "inventory", "Write down which content a registry, namespace or file has."
     ),
+    "receipt": Entry("receipt", "receipt", "Prove by a receipt of push or import what arrived."),
     "standalone": Entry(
         "standalone", "standalone", "Make one file of imgsync for hosts without Python."
     ),
@@ -70,5 +76,5 @@ ALIASES: Final = {
 }
 """What other tools call it."""
 
-READS_ONLY: Final = frozenset({"diff", "inspect", "inventory", "report", "verify"})
+READS_ONLY: Final = frozenset({"diff", "inspect", "inventory", "receipt", "report", "verify"})
 """Commands that leave nothing behind when they are interrupted, and nothing to go on with."""

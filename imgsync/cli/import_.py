@@ -16,9 +16,16 @@ from imgsync.cli.options import (
     selection_options,
 )
 from imgsync.cli.output import human_size, say, say_json
+from imgsync.cli.signing import (
+    ReceiptOptions,
+    check_signed,
+    receipt_options,
+    signers_option,
+)
 from imgsync.errors import AllFailed, NotFound, SomeFailed
 from imgsync.events import Noted
 from imgsync.gathering import gather
+from imgsync.receipts.arrivals import of_import
 from imgsync.stores.containerd.import_request import (
     Carrier,
     Imported,
@@ -27,12 +34,14 @@ from imgsync.stores.containerd.import_request import (
     OnExistingName,
 )
 from imgsync.stores.containerd.importing import import_images
+from imgsync.stores.open import read_target
 
 if TYPE_CHECKING:
     from imgsync.gathering import Gathered
     from imgsync.model.mapping import Mapping
     from imgsync.model.platform import Platform, PlatformChoice
     from imgsync.model.selection import Selection
+    from imgsync.signing.policy import Policy
 
 
 @click.command(
@@ -68,6 +77,8 @@ if TYPE_CHECKING:
     help="How content gets in: fetched from a registry on loopback, or sent as a stream; the "
     "faster one for each image is the default.",
 )
+@signers_option
+@receipt_options
 @format_option
 @click.pass_obj
 def import_(
@@ -82,6 +93,8 @@ def import_(
     unpack: bool,
     on_existing_name: str,
     carrier: str | None,
+    policy: Policy,
+    receipt: ReceiptOptions,
     as_json: bool,
 ) -> None:
     """Load images into containerd, and prove that they are there.
@@ -91,7 +104,9 @@ def import_(
     after a garbage collection.
     """
     containerd = context.containerd()
-    holding = context.open_source(source)
+    asked = read_target(source)
+    holding = context.open_source(asked)
+    check_signed(context, policy, holding, asked)
     gathered = gather(holding, mapping, selection, context.report, jobs=context.jobs)
     _check_named(context, gathered, holding.side)
     roots = (*gathered.roots, *gathered.originals) if keep_names else gathered.roots
@@ -106,6 +121,7 @@ def import_(
         on_existing_name=OnExistingName(on_existing_name),
         jobs=context.jobs,
     )
+    run = receipt.begin("import", [(source, holding)])
     result = import_images(
         containerd,
         roots,
@@ -114,6 +130,12 @@ def import_(
         options,
         context.report,
         absent=gathered.absent,
+    )
+    receipt.write(
+        run,
+        [f"containerd:{context.containerd_options.namespace}"],
+        lambda: of_import(result, gathered.originals, mapping),
+        (result.n_moved, result.n_moved_bytes),
     )
     say_json(_json(result)) if as_json else _tell(result)
     _raise_failures(result)

@@ -14,19 +14,25 @@ from imgsync.cli.options import (
     dry_run_options,
     format_option,
     mapping_options,
-    referrers_option,
     selection_options,
 )
 from imgsync.cli.output import say, say_json
 from imgsync.cli.push_ctr import push_via_ctr
 from imgsync.cli.push_output import plan_json, plan_text, raise_failures, result_json, tell
+from imgsync.cli.signing import (
+    ReceiptOptions,
+    check_signed,
+    receipt_options,
+    refuse_unsigned,
+    signers_option,
+)
 from imgsync.model.image_source import Transport
 from imgsync.model.inventory import Inventory
 from imgsync.pushing.items import push_items
 from imgsync.pushing.push import nobody, plan_push
 from imgsync.pushing.push import push as run_push
 from imgsync.pushing.request import DIGEST_TAG, OnExistingTag, PushOptions
-from imgsync.referrers.collecting import Collector
+from imgsync.receipts.arrivals import of_push
 from imgsync.stores.joined import Joined
 from imgsync.stores.open import read_target
 
@@ -34,7 +40,7 @@ if TYPE_CHECKING:
     from imgsync.model.mapping import Mapping
     from imgsync.model.selection import Selection
     from imgsync.pushing.targets import WhoHas
-    from imgsync.referrers.choice import ReferrerChoice
+    from imgsync.signing.policy import Policy
 
 
 @click.command(
@@ -45,7 +51,6 @@ if TYPE_CHECKING:
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @mapping_options
 @selection_options
-@referrers_option
 @click.option(
     "--rewrite-index",
     is_flag=True,
@@ -72,6 +77,8 @@ if TYPE_CHECKING:
     help="What the registry has, by `imgsync inventory`: what a delta relies on is mounted from "
     "there.",
 )
+@signers_option
+@receipt_options
 @dry_run_options
 @click.option(
     "--via",
@@ -89,11 +96,12 @@ def push(
     sources: tuple[str, ...],
     mapping: Mapping,
     selection: Selection,
-    referrers: ReferrerChoice,
     rewrite_index: bool,
     on_existing_tag: str,
     digest_tag: str,
     inventory: str | None,
+    policy: Policy,
+    receipt: ReceiptOptions,
     dry_run: bool,
     rate: int | None,
     via: str,
@@ -105,6 +113,8 @@ def push(
     Everything is proved to be whole before the first write, and each tag is set last.
     """
     if via == "ctr":
+        receipt.refuse("ctr does not say what it sent; leave --via ctr away")
+        refuse_unsigned(context, policy, sources)
         push_via_ctr(context, sources, mapping, selection, as_json=as_json)
         return
     holdings = []
@@ -113,6 +123,7 @@ def push(
         if asked.transport is Transport.REGISTRY and asked.reference is not None:
             context.speak_to([mapping.apply(asked.reference).registry])
         holdings.append(context.open_source(asked))
+        check_signed(context, policy, holdings[-1], asked)
     holding = holdings[0] if len(holdings) == 1 else Joined(holdings)
     items = push_items(holding, mapping, selection, digest_tag)
     context.speak_to(item.target.registry for item in items)
@@ -121,7 +132,6 @@ def push(
         retries=context.retries,
         rewrite_index=rewrite_index,
         on_existing_tag=OnExistingTag(on_existing_tag),
-        collector=Collector(referrers, context.report, jobs=context.jobs),
     )
     planned = plan_push(
         items,
@@ -133,9 +143,16 @@ def push(
     if dry_run:
         say_json(plan_json(planned, rate)) if as_json else say(plan_text(planned, rate))
         return
+    run = receipt.begin("push", zip(sources, holdings, strict=True))
     result = run_push(planned, options, context.report)
+    receipt.write(
+        run,
+        [item.target.registry for item in items],
+        lambda: of_push(result, planned.graph),
+        (result.outcome.n_sent, result.outcome.n_sent_bytes),
+    )
     say_json(result_json(result)) if as_json else tell(result)
-    raise_failures(result.failures, result.n_asked)
+    raise_failures(result.failures, len(result.pushed))
 
 
 def _who_has(path: str) -> WhoHas:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,15 +13,19 @@ from imgsync.cli.context import Context
 from imgsync.cli.host import host_platform
 from imgsync.cli.options import containerd_options, format_option, selection_options
 from imgsync.cli.output import human_size, say, say_json, table, tell
+from imgsync.cli.signing import signers_option
 from imgsync.cli.want import write_request
 from imgsync.errors import ImgsyncError, NotFound, VerificationFailed
 from imgsync.presence import is_containerd, select_images
+from imgsync.signing.findings import signature_findings
+from imgsync.stores.open import read_target
 from imgsync.verify import verify as run_verify
 from imgsync.verifying.findings import Level
 
 if TYPE_CHECKING:
     from imgsync.model.platform import Platform
     from imgsync.model.selection import Selection
+    from imgsync.signing.policy import Policy
     from imgsync.verifying.verdicts import ImageVerdict, Verification
 
 RUNS, WHOLE = "runs", "whole"
@@ -48,6 +54,7 @@ RUNS, WHOLE = "runs", "whole"
     help="Write down what is bad in a bundle of ours, for `imgsync bundle --only FILE` at the "
     "other side.",
 )
+@signers_option
 @containerd_options
 @selection_options
 @format_option
@@ -59,6 +66,7 @@ def verify(
     deep: bool,
     require: str,
     request_file: str | None,
+    policy: Policy,
     selection: Selection,
     as_json: bool,
 ) -> None:
@@ -76,7 +84,7 @@ def verify(
     failed: list[tuple[str, ImgsyncError]] = []
     for target in targets:
         try:
-            results.append(_verify(context, target, selection, deep=deep))
+            results.append(_verify(context, target, selection, policy, deep=deep))
         except ImgsyncError as error:
             if len(targets) == 1:
                 raise
@@ -95,14 +103,18 @@ def verify(
 
 
 def _verify(
-    context: Context, target: str, selection: Selection, *, deep: bool
+    context: Context, target: str, selection: Selection, policy: Policy, *, deep: bool
 ) -> tuple[Verification, bool]:
-    holding = select_images(context.open_source(target), selection, jobs=context.jobs)
+    asked = read_target(target)
+    holding = select_images(context.open_source(asked), selection, jobs=context.jobs)
     is_node = is_containerd(holding)
     if not holding.bundle().roots:
         msg = f"{holding.side} holds no image"
         raise NotFound(msg)
-    return run_verify(holding, choice=selection.choice, deep=deep, report=context.report), is_node
+    path = Path(asked.path) if asked.transport.is_path else None
+    signature = tuple(signature_findings(policy, holding, path))
+    result = run_verify(holding, choice=selection.choice, deep=deep, report=context.report)
+    return replace(result, findings=(*signature, *result.findings)), is_node
 
 
 def _passes(result: Verification, require: str, *, is_node: bool) -> bool:
