@@ -14,6 +14,7 @@ from imgsync.cli.options import (
     dry_run_options,
     format_option,
     mapping_options,
+    referrers_option,
     selection_options,
 )
 from imgsync.cli.output import say, say_json
@@ -33,6 +34,7 @@ from imgsync.pushing.push import nobody, plan_push
 from imgsync.pushing.push import push as run_push
 from imgsync.pushing.request import DIGEST_TAG, OnExistingTag, PushOptions
 from imgsync.receipts.arrivals import of_push
+from imgsync.referrers.collecting import Collector
 from imgsync.stores.joined import Joined
 from imgsync.stores.open import read_target
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from imgsync.model.mapping import Mapping
     from imgsync.model.selection import Selection
     from imgsync.pushing.targets import WhoHas
+    from imgsync.referrers.choice import ReferrerChoice
     from imgsync.signing.policy import Policy
 
 
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @mapping_options
 @selection_options
+@referrers_option
 @click.option(
     "--rewrite-index",
     is_flag=True,
@@ -96,6 +100,7 @@ def push(
     sources: tuple[str, ...],
     mapping: Mapping,
     selection: Selection,
+    referrers: ReferrerChoice,
     rewrite_index: bool,
     on_existing_tag: str,
     digest_tag: str,
@@ -132,6 +137,7 @@ def push(
         retries=context.retries,
         rewrite_index=rewrite_index,
         on_existing_tag=OnExistingTag(on_existing_tag),
+        collector=Collector(referrers, context.report, jobs=context.jobs),
     )
     planned = plan_push(
         items,
@@ -152,7 +158,7 @@ def push(
         (result.outcome.n_sent, result.outcome.n_sent_bytes),
     )
     say_json(result_json(result)) if as_json else tell(result)
-    raise_failures(result.failures, len(result.pushed))
+    raise_failures(result.failures, result.n_asked)
 
 
 def _who_has(path: str) -> WhoHas:
