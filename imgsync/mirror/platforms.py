@@ -52,7 +52,7 @@ def narrow(source: Source, root: Descriptor, choice: PlatformChoice) -> Narrowed
     if root.kind is not Kind.INDEX:
         _check_single(source, root, choice)
         return Narrowed(root)
-    graph = _indexes(source, root)
+    graph = index_graph(source, root)
     children = list(_children(graph, root))
     said = {
         item.digest: item.platform
@@ -64,7 +64,7 @@ def narrow(source: Source, root: Descriptor, choice: PlatformChoice) -> Narrowed
     return Narrowed(rewrite(graph, root, left_out).root, left_out)
 
 
-def _indexes(source: Source, root: Descriptor) -> Graph:
+def index_graph(source: Source, root: Descriptor) -> Graph:
     """The walk of the index and those within it; manifests are met and not read."""
     graph = Graph()
     level = [root]

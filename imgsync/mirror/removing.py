@@ -1,0 +1,75 @@
+"""Taking a tag away at a registry, in the least harmful way that it offers.
+
+Harbor has an address for it, which leaves the artifact to its own garbage collection. Else the
+tag is asked to be deleted by its name, as the distribution-spec has it; a registry that does not
+know that (distribution 2.8) deletes by digest, and with it every tag that means the same. That is
+only asked for after `imgsync.mirror.prune` has said that nobody needs the digest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from imgsync.errors import Refused
+from imgsync.harbor.api import API, repository_path
+from imgsync.harbor.detect import find_harbor
+from imgsync.stores.registry.refusals import Refusal
+from imgsync.stores.registry.request import Login, Request
+from imgsync.stores.registry.scope import Scope
+
+if TYPE_CHECKING:
+    from imgsync.model.digest import Digest
+    from imgsync.model.reference import Reference
+    from imgsync.stores.registry.answer import Answer
+    from imgsync.stores.registry.client import Host
+
+_DONE: Final = frozenset({200, 202, 204, 404})
+"""404: somebody else was quicker."""
+
+_NOT_BY_TAG: Final = frozenset({400, 405})
+_HINT: Final = "distribution deletes only with REGISTRY_STORAGE_DELETE_ENABLED=true"
+
+
+def keeps_artifacts(host: Host) -> bool:
+    """Whether a tag can be removed there without what it means, or anything else that has it."""
+    return find_harbor(host) is not None
+
+
+def remove_tag(host: Host, tag: Reference, digest: Digest) -> None:
+    """Let a tag be gone; ``digest`` is what it was just seen to mean.
+
+    Raises:
+        AccessDenied, Refused: the registry does not let us.
+    """
+    if keeps_artifacts(host):
+        address = f"{API}{repository_path(tag.repository)}/artifacts/{digest}/tags/"
+        request = Request(
+            "DELETE",
+            f"{address}{quote(tag.tag, safe='')}",
+            what=f"tag {tag.tag}",
+            login=Login.BASIC,
+        )
+        _expect(host.ask(request), tag)
+        return
+    answer = host.ask(_by(host, tag, tag.tag))
+    if answer.status in _NOT_BY_TAG:
+        answer.close()
+        answer = host.ask(_by(host, tag, str(digest)))
+    if answer.status == 405:
+        answer.close()
+        msg = f"{tag.name}: tag {tag.tag} stays: the registry deletes nothing"
+        raise Refused(msg, hint=_HINT)
+    _expect(answer, tag)
+
+
+def _by(host: Host, tag: Reference, reference: str) -> Request:
+    scope = Scope("repository", tag.repository, frozenset({"pull", "delete"}))
+    target = f"{host.api}/{tag.repository}/manifests/{reference}"
+    return Request("DELETE", target, (scope,), tag.repository, f"tag {tag.tag}")
+
+
+def _expect(answer: Answer, tag: Reference) -> None:
+    if answer.status not in _DONE:
+        raise Refusal.of(answer, f"deleting tag {tag.tag}", tag.name).error()
+    answer.close()

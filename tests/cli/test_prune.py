@@ -1,0 +1,169 @@
+"""imgsync prune, against real registries: what is ours, unwanted and old goes, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.run import imgsync
+from tests.images import Images
+from tests.servers.harbor import ADMIN_PASSWORD, Harbor
+from tests.servers.registry import Registry
+from tests.upload import upload
+
+pytestmark = pytest.mark.real
+
+NOW = ("--keep", "0s")
+
+
+class Site:
+    """A mirror that has run, and what is at its destination."""
+
+    def __init__(self, source: Registry, target: str, folder: Path, base: str) -> None:
+        self.source, self.target, self.folder, self.base = source, target, folder, base
+        self.images = Images()
+        self.config = folder / "site.yaml"
+
+    def put(self, *tags: str) -> dict[str, str]:
+        """Images at the source; gives their digests."""
+        digests = {}
+        for tag in tags:
+            layer = self.images.layer({tag: tag.encode() * 50})
+            index = self.images.index([self.images.image([layer], platform="linux/amd64")])
+            self.images.name(f"registry.example/{self.base}:{tag}", index)
+            digests[tag] = str(index["digest"])
+        upload(self.source.url, self.images)
+        return digests
+
+    def want(self, *tags: str) -> None:
+        """The config selects these."""
+        self.config.write_text(
+            f"defaults: {{to: {self.target}/m}}\n"
+            f"sources: [{{repository: {self.source.host}/{self.base}, tags: {json.dumps(tags)}}}]\n"
+        )
+
+    def run(self, command: str, *more: str | Path, code: int = 0) -> str:
+        state = ("--state", self.folder / "state.json")
+        ran = imgsync(command, self.config, *state, *more, code=code)
+        return ran.out + ran.err
+
+
+@pytest.fixture
+def site(registry: Registry, new_registry: Registry, tmp_path: Path, repository: str) -> Site:
+    made = Site(registry, new_registry.host, tmp_path, repository)
+    made.put("1", "2", "3")
+    made.want("1", "2", "3")
+    made.run("mirror")
+    return made
+
+
+def test_nothing_goes_without_yes(site: Site, new_registry: Registry) -> None:
+    site.want("1")
+    said = site.run("prune", *NOW)
+    assert "2 of 3 tags would be removed; --yes does it" in said
+    assert set(new_registry.tags(f"m/{site.base}")) == {"1", "2", "3"}
+    assert not new_registry.requests("DELETE")
+
+
+def test_what_nobody_wants_goes_and_only_that(site: Site, new_registry: Registry) -> None:
+    upload(new_registry.url, site.images, names=[f"registry.example/{site.base}:2"], prefix="x/")
+    site.want("1", "3")
+    assert "removed 1 of 3 tags" in site.run("prune", *NOW, "--yes")
+    assert set(new_registry.tags(f"m/{site.base}")) == {"1", "3"}
+    assert set(new_registry.tags(f"x/{site.base}")) == {"2"}
+    assert "nothing to remove" in site.run("prune", *NOW)
+    site.want("1", "2", "3")
+    assert "1 new" in site.run("mirror")
+
+
+def test_what_was_pushed_lately_stays(site: Site) -> None:
+    site.want("1")
+    said = site.run("prune")
+    assert "nothing to remove" in said
+    assert said.count("pushed too recently") == 2
+
+
+def test_what_others_have_put_there_stays(site: Site, new_registry: Registry) -> None:
+    base = f"m/{site.base}"
+    images = Images()
+    other = images.image([images.layer({"o": b"o"})], platform="linux/amd64")
+    for tag in ("2", "foreign"):
+        images.name(f"registry.example/{base}:{tag}", other)
+    upload(new_registry.url, images)
+    site.want("1")
+    said = site.run("prune", *NOW, "--yes")
+    assert "means something else now" in said
+    assert "removed 1 of 3" in said
+    assert set(new_registry.tags(base)) == {"1", "2", "foreign"}
+
+
+def test_a_digest_that_another_tag_has_stays(site: Site, new_registry: Registry) -> None:
+    # The same index under a foreign tag: distribution would delete both.
+    digest = site.images.names[f"registry.example/{site.base}:2"]
+    site.images.name(f"registry.example/m/{site.base}:keep", digest)
+    upload(new_registry.url, site.images, names=[f"registry.example/m/{site.base}:keep"])
+    site.want("1")
+    said = site.run("prune", *NOW, "--yes")
+    assert "another tag needs its digest" in said
+    assert set(new_registry.tags(f"m/{site.base}")) == {"1", "2", "keep"}
+
+
+def test_what_a_lock_needs_stays(site: Site, new_registry: Registry) -> None:
+    bundle = site.folder / "site.tar"
+    imgsync("bundle", f"{site.source.host}/{site.base}:2", "-o", bundle)
+    site.want("1")
+    said = site.run("prune", *NOW, "--yes", "--lock", f"{bundle}.lock.json")
+    assert "a lock needs its digest" in said
+    assert set(new_registry.tags(f"m/{site.base}")) == {"1", "2"}
+
+
+def test_nothing_goes_where_the_config_cannot_be_told(site: Site, new_registry: Registry) -> None:
+    site.config.write_text(
+        f"defaults: {{to: {site.target}/m}}\n"
+        f"sources: [{{repository: {site.source.host}/no/such, tags: all}}]\n"
+    )
+    said = site.run("prune", *NOW, "--yes", code=3)
+    assert "what the config selects is not known, so nothing is removed" in said
+    assert len(new_registry.tags(f"m/{site.base}")) == 3
+
+
+def test_receipts_that_are_gone_claim_nothing(site: Site, new_registry: Registry) -> None:
+    site.want("1")
+    (site.folder / "state.receipts.jsonl").write_text("junk\n")
+    said = site.run("prune", *NOW, "--yes")
+    assert "1 lines are damaged and claim nothing" in said
+    assert "removed 0 of 0 tags" in said
+    assert len(new_registry.tags(f"m/{site.base}")) == 3
+
+
+def test_a_registry_that_deletes_nothing_says_so(
+    registry: Registry, tmp_path: Path, repository: str
+) -> None:
+    with Registry(settings={"storage": {"delete": {"enabled": False}, "inmemory": {}}}) as target:
+        site = Site(registry, target.host, tmp_path, repository)
+        site.put("1", "2")
+        site.want("1", "2")
+        site.run("mirror")
+        site.want("1")
+        said = site.run("prune", *NOW, "--yes", code=5)
+        assert "the registry deletes nothing" in said
+        assert "REGISTRY_STORAGE_DELETE_ENABLED" in said
+
+
+def test_harbor_removes_the_tag_alone(registry: Registry, tmp_path: Path, repository: str) -> None:
+    with Harbor(users={}) as harbor:
+        harbor.project("m")
+        site = Site(registry, harbor.host, tmp_path, repository)
+        digests = site.put("1", "2")
+        options = ("--username", f"{harbor.host}=admin", "--password-file")
+        secret = tmp_path / "pw"
+        secret.write_text(ADMIN_PASSWORD)
+        login = (*options, f"{harbor.host}={secret}")
+        site.want("1", "2")
+        site.run("mirror", *login)
+        site.want("1")
+        assert "removed 1 of 2 tags" in site.run("prune", *NOW, "--yes", *login)
+        assert harbor.tags(f"m/{repository}") == {"1": digests["1"]}
+        assert digests["2"] in harbor.artifacts(f"m/{repository}")
