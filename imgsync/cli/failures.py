@@ -63,10 +63,12 @@ def _lines(error: ImgsyncError) -> Iterator[str]:
     yield f"imgsync: {error.message}"
     hint = error.hint
     if isinstance(error, SomeFailed):
+        hints = {cause.hint for _, cause in error.failures if cause.hint}
         for name, cause in error.failures:
             # Many messages begin with the image that they are about.
             yield f"  {cause.message if name in cause.message else f'{name}: {cause.message}'}"
-        hints = {cause.hint for _, cause in error.failures if cause.hint}
+            if len(hints) > 1 and cause.hint:
+                yield f"    hint: {cause.hint}"
         if len(hints) == 1:
             yield f"hint: {hints.pop()}"
     if hint:

@@ -8,6 +8,7 @@ The others are decorators, and each gives its command one frozen value:
     @platform_option      choice: imgsync.model.platform.PlatformChoice
     @referrers_option     referrers: imgsync.referrers.choice.ReferrerChoice
     @containerd_options   nothing; they are for ``containerd:`` sources and destinations
+    @harbor_options       harbor: imgsync.harbor.preflight.HarborOptions
     @format_option        as_json: bool
 
 Every help text needs this module, and none needs what the options turn into: the model is
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from imgsync.cli.sizes import RATE
+from imgsync.cli.sizes import RATE, SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -274,6 +275,45 @@ def referrers_option(command: Callable[..., R]) -> Callable[..., R]:
             metavar="all|none|TYPE",
             help="Which signatures, attestations and SBOMs come along: all (the default), none, "
             "or those of a type, 'application/spdx+json', '*cosign*'; repeatable.",
+        ),
+    )
+
+
+# --- Harbor ------------------------------------------------------------------------------------
+
+
+def harbor_options(command: Callable[..., R]) -> Callable[..., R]:
+    """``--create-project`` and how; the command gets ``harbor``."""
+
+    @wraps(command)
+    def with_harbor(
+        *args: Any,
+        create_project: bool,
+        project_public: bool,
+        storage_limit: int | None,
+        **rest: Any,
+    ) -> R:
+        from imgsync.harbor.preflight import HarborOptions  # noqa: PLC0415 - see above
+
+        if (project_public or storage_limit is not None) and not create_project:
+            msg = "--project-public and --storage-limit are for projects that are created"
+            raise click.UsageError(msg + "; add --create-project")
+        harbor = HarborOptions(create_project, project_public, storage_limit)
+        return command(*args, harbor=harbor, **rest)
+
+    return _add(
+        with_harbor,
+        click.option(
+            "--create-project",
+            is_flag=True,
+            help="Create the projects that a Harbor lacks, private ones.",
+        ),
+        click.option("--project-public", is_flag=True, help="Make new projects public."),
+        click.option(
+            "--storage-limit",
+            type=SIZE,
+            metavar="SIZE",
+            help="The quota of new projects, 50G; Harbor lets only administrators set it.",
         ),
     )
 

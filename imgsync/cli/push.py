@@ -8,11 +8,13 @@ import click
 
 from imgsync.cli.command import Command
 from imgsync.cli.context import Context
+from imgsync.cli.harbor_output import project_lines, projects_json
 from imgsync.cli.inputs import read_input
 from imgsync.cli.options import (
     containerd_options,
     dry_run_options,
     format_option,
+    harbor_options,
     mapping_options,
     referrers_option,
     selection_options,
@@ -27,6 +29,7 @@ from imgsync.cli.signing import (
     refuse_unsigned,
     signers_option,
 )
+from imgsync.harbor.gate import HarborGate
 from imgsync.model.image_source import Transport
 from imgsync.model.inventory import Inventory
 from imgsync.pushing.items import push_items
@@ -39,6 +42,7 @@ from imgsync.stores.joined import Joined
 from imgsync.stores.open import read_target
 
 if TYPE_CHECKING:
+    from imgsync.harbor.preflight import HarborOptions
     from imgsync.model.mapping import Mapping
     from imgsync.model.selection import Selection
     from imgsync.pushing.targets import WhoHas
@@ -81,6 +85,7 @@ if TYPE_CHECKING:
     help="What the registry has, by `imgsync inventory`: what a delta relies on is mounted from "
     "there.",
 )
+@harbor_options
 @signers_option
 @receipt_options
 @dry_run_options
@@ -105,6 +110,7 @@ def push(
     on_existing_tag: str,
     digest_tag: str,
     inventory: str | None,
+    harbor: HarborOptions,
     policy: Policy,
     receipt: ReceiptOptions,
     dry_run: bool,
@@ -139,15 +145,24 @@ def push(
         on_existing_tag=OnExistingTag(on_existing_tag),
         collector=Collector(referrers, context.report, jobs=context.jobs),
     )
+    registries = context.registries()
+    gate = HarborGate(registries, harbor, context.report, jobs=context.jobs)
     planned = plan_push(
         items,
-        context.registries().repository,
+        registries.repository,
         options,
         context.report,
         who_has=_who_has(inventory) if inventory is not None else nobody,
+        gate=gate,
     )
     if dry_run:
-        say_json(plan_json(planned, rate)) if as_json else say(plan_text(planned, rate))
+        if as_json:
+            projects = projects_json(gate.projects.values())
+            say_json({**plan_json(planned, rate), "harbor": projects})
+        else:
+            projects_text = project_lines(gate.projects.values(), harbor)
+            say("\n".join([plan_text(planned, rate), *projects_text]))
+        raise_failures(planned.failures, len(planned.pushed), planned=True)
         return
     run = receipt.begin("push", zip(sources, holdings, strict=True))
     result = run_push(planned, options, context.report)
@@ -157,7 +172,10 @@ def push(
         lambda: of_push(result, planned.graph),
         (result.outcome.n_sent, result.outcome.n_sent_bytes),
     )
-    say_json(result_json(result)) if as_json else tell(result)
+    if as_json:
+        say_json({**result_json(result), "harbor": projects_json(gate.projects.values())})
+    else:
+        tell(result)
     raise_failures(result.failures, result.n_asked)
 
 

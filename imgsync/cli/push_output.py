@@ -70,6 +70,7 @@ def image_json(pushed: Pushed) -> dict[str, Any]:
         ]
     if pushed.error is not None:
         value["error"] = pushed.error.message
+        value["hint"] = pushed.error.hint
     return value
 
 
@@ -113,8 +114,10 @@ def plan_json(planned: PushPlan, rate: int | None = None) -> dict[str, Any]:
     }
 
 
-def raise_failures(failures: Sequence[tuple[str, ImgsyncError]], n_images: int) -> None:
-    """End the command where images failed.
+def raise_failures(
+    failures: Sequence[tuple[str, ImgsyncError]], n_images: int, *, planned: bool = False
+) -> None:
+    """End the command where images failed, or, of a plan, would fail.
 
     Raises:
         AllFailed: nothing was pushed.
@@ -124,6 +127,11 @@ def raise_failures(failures: Sequence[tuple[str, ImgsyncError]], n_images: int) 
         return
     if len(failures) == n_images:
         msg = "no image was pushed" if n_images > 1 else "the image was not pushed"
+        if planned:
+            msg = "no image can be pushed" if n_images > 1 else "the image cannot be pushed"
         raise AllFailed(msg, failures)
+    if planned:
+        msg = f"{len(failures)} of {n_images} images cannot be pushed, the others can"
+        raise SomeFailed(msg, failures)
     msg = f"{len(failures)} of {n_images} images were not pushed, the others were"
     raise SomeFailed(msg, failures, hint="the same command again sends only what is missing")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from imgsync.transfer import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from imgsync.errors import ImgsyncError
     from imgsync.model.bundle import AbsentReason, Root
     from imgsync.model.descriptor import Descriptor
@@ -60,7 +62,9 @@ class PushResult:
     @property
     def failures(self) -> list[tuple[str, ImgsyncError]]:
         """Each failed image with its error."""
-        failed = [
-            (pushed.item.label, pushed.error) for pushed in self.pushed if pushed.error is not None
-        ]
-        return [*failed, *self.not_found_out]
+        return [*failures_of(self.pushed), *self.not_found_out]
+
+
+def failures_of(images: Iterable[Pushed]) -> list[tuple[str, ImgsyncError]]:
+    """Those of these images that failed, by what messages call them."""
+    return [(image.item.label, image.error) for image in images if image.error is not None]

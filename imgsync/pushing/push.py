@@ -9,7 +9,7 @@ from imgsync.documents import KeptDocuments
 from imgsync.plan import Plan, Wanted, make_plan
 from imgsync.pushing.extras import leave_out_orphans
 from imgsync.pushing.fallback import keep_findable
-from imgsync.pushing.outcome import Pushed, PushResult
+from imgsync.pushing.outcome import Pushed, PushResult, failures_of
 from imgsync.pushing.preflight import Preflight
 from imgsync.pushing.targets import OpenTarget, PushTarget, Targets, WhoHas
 from imgsync.stores import Source
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from imgsync.errors import ImgsyncError
     from imgsync.events import Report
     from imgsync.model.digest import Digest
+    from imgsync.pushing.gate import Gate
     from imgsync.pushing.request import PushItem, PushOptions
     from imgsync.walk import Graph
 
@@ -32,6 +33,7 @@ class PushPlan:
     Attributes:
         pushed: all images that were asked for.
         moving: those that the plan moves, in its order.
+        gate: what makes, just before anything moves, what the plan takes to be there.
         not_found_out: what could not be found out about images, each with its error.
     """
 
@@ -41,7 +43,13 @@ class PushPlan:
     sources: list[Source]
     destinations: list[PushTarget]
     graph: Graph
+    gate: Gate | None = None
     not_found_out: list[tuple[str, ImgsyncError]] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[tuple[str, ImgsyncError]]:
+        """Each image that failed before anything moved."""
+        return failures_of(self.pushed)
 
 
 def nobody(_digest: Digest) -> Iterable[str]:
@@ -56,8 +64,12 @@ def plan_push(
     report: Report,
     *,
     who_has: WhoHas = nobody,
+    gate: Gate | None = None,
 ) -> PushPlan:
     """Read all images, and ask the destinations what they lack. Nothing is written.
+
+    ``gate`` refuses beforehand what a registry would refuse later; all that it refuses is in the
+    errors of the images.
 
     Raises:
         PartialRefused: an image declares platforms absent, and ``rewrite_index`` was not asked
@@ -66,22 +78,30 @@ def plan_push(
     """
     preflight = Preflight(items, options, report)
     pushed = preflight.check()
+    if gate is not None:
+        _refuse(gate, pushed)
     targets = Targets(open_target, options.jobs)
     moving = [image for image in pushed if image.error is None]
     for image in moving:
         targets.place_of(image.item.target)
-    targets.check_tags(moving, options.on_existing_tag, report)
+    targets.check_tags(moving, options.on_existing_tag, report, gate)
     leave_out_orphans(pushed, preflight.graph, report)
     moving = [image for image in moving if image.status == "pushed" and image.error is None]
     targets.check_content(moving, preflight.graph, who_has)
     moving = [image for image in moving if image.error is None]
+    if gate is not None:
+        gate.check_space(moving, preflight.graph, targets)
+        moving = [image for image in moving if image.error is None]
     planned = _plan(pushed, moving, targets, preflight)
+    planned.gate = gate
     _note_unchanged(planned)
     return planned
 
 
 def push(planned: PushPlan, options: PushOptions, report: Report) -> PushResult:
     """Move what is planned and set the tags; one failing image stops no other."""
+    if planned.gate is not None and planned.moving:
+        planned.gate.begin([image.item.target for image in planned.moving])
     outcome = run(
         planned.plan,
         planned.sources,
@@ -94,6 +114,14 @@ def push(planned: PushPlan, options: PushOptions, report: Report) -> PushResult:
         planned.moving[number].fail(error)
     keep_findable(planned, options.jobs)
     return PushResult(planned.pushed, outcome, planned.not_found_out)
+
+
+def _refuse(gate: Gate, pushed: Sequence[Pushed]) -> None:
+    images = [image for image in pushed if image.error is None]
+    refused = gate.refused([image.item.target for image in images])
+    for image in images:
+        if image.item.target.name in refused:
+            image.fail(refused[image.item.target.name])
 
 
 def _plan(

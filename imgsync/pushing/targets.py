@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
-from imgsync.errors import Conflict, ImgsyncError, MissingContent
+from imgsync.errors import AccessDenied, Conflict, ImgsyncError, MissingContent, NotFound
 from imgsync.events import Noted, Report
 from imgsync.model.bundle import AbsentReason
 from imgsync.model.reference import Reference
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from imgsync.content import Readable
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
+    from imgsync.pushing.gate import Gate
     from imgsync.pushing.outcome import Pushed
     from imgsync.walk import Graph
 
@@ -75,7 +76,13 @@ class Targets:
             self.missing.append(set())
         return place
 
-    def check_tags(self, images: Sequence[Pushed], policy: OnExistingTag, report: Report) -> None:
+    def check_tags(
+        self,
+        images: Sequence[Pushed],
+        policy: OnExistingTag,
+        report: Report,
+        gate: Gate | None = None,
+    ) -> None:
         """Ask what the tags mean now, and follow the policy where they mean something else.
 
         Raises:
@@ -92,10 +99,12 @@ class Targets:
             lines = "\n".join(f"  {_move(image)}" for image in others)
             msg = f"tags stand at the destination with other content:\n{lines}"
             raise Conflict(msg, hint="--on-existing-tag overwrite replaces them, skip leaves them")
+        if others and policy is OnExistingTag.OVERWRITE and gate is not None:
+            gate.check_tags(others)
         for image in others:
             if policy is OnExistingTag.SKIP:
                 image.status = "skipped"
-            else:
+            elif image.error is None:
                 report(Noted(f"replacing {_move(image)}"))
 
     def check_content(self, images: Sequence[Pushed], graph: Graph, who_has: WhoHas) -> None:
@@ -158,13 +167,21 @@ class Targets:
         me = self.all[place]
         for number, other in enumerate(self.all):
             is_near = number != place and other.mounts_with == me.mounts_with
-            if is_near and not other.missing([descriptor]):
+            if is_near and _has(other, descriptor):
                 return number
         for repository in who_has(descriptor.digest):
             number = self.place_of(Reference(target.registry, repository, "x"))
-            if number != place and not self.all[number].missing([descriptor]):
+            if number != place and _has(self.all[number], descriptor):
                 return number
         return None
+
+
+def _has(target: PushTarget, descriptor: Descriptor) -> bool:
+    """Whether content can be mounted from there; what we may not read is as good as empty."""
+    try:
+        return not target.missing([descriptor])
+    except (AccessDenied, NotFound):
+        return False
 
 
 def _move(image: Pushed) -> str:
