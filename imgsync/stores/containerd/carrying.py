@@ -1,8 +1,10 @@
 """Carrying images into containerd, and giving them their names once they are there.
 
-Content is loaded under ``repository@digest`` first, a name that can mean nothing else. Only when
-a walk has found all of it, do the names that people use come to mean it: whatever fails or is
-killed in between, no name means something half, and a name that stood keeps its meaning.
+A fetch loads content under ``repository@digest``, a name that can mean nothing else. Only when a
+walk has found all of it, do the names that people use come to mean it. A stream proves every byte
+before it says a name, so it may say them at once; but not one that stands and means something
+else, which is set after the walk like the others. Whatever fails or is killed in between, no name
+means something half, and a name that stood keeps its meaning.
 """
 
 from __future__ import annotations
@@ -141,7 +143,7 @@ class Carrying:
             if item.digest not in present
         }
         if rest:
-            if not self._send(images, list(rest.values()), by_digest=True) and len(images) > 1:
+            if not self._send(images, list(rest.values())) and len(images) > 1:
                 for wanted in images:
                     wanted.error = None
                     self._stream([wanted])
@@ -149,7 +151,7 @@ class Carrying:
             present = self._containerd.content.digests()
         for wanted in images:
             wanted.error = wanted.error or lost_error(wanted, present, self._containerd.side)
-        self._name([wanted for wanted in images if wanted.error is None])
+        self._name([item for item in images if item.error is None and (item.replaces or not rest)])
 
     def _name(self, images: Sequence[Wanted]) -> None:
         plain = [wanted for wanted in images if wanted.has_all_documents]
@@ -161,14 +163,17 @@ class Carrying:
             if not wanted.has_all_documents:
                 self._tag(wanted)
 
-    def _send(
-        self, images: Sequence[Wanted], blobs: Sequence[Descriptor], *, by_digest: bool = False
-    ) -> bool:
-        """One stream for some images, under all their names or just one by digest."""
+    def _send(self, images: Sequence[Wanted], blobs: Sequence[Descriptor]) -> bool:
+        """One stream for some images, under all their names.
+
+        Together with content, a name that stands with another meaning is left alone.
+        """
         names = {
             name: wanted.root
             for wanted in images
-            for name in (wanted.twins[:1] if by_digest else (*wanted.names, *wanted.twins))
+            for name in (
+                wanted.twins[:1] if blobs and wanted.replaces else (*wanted.names, *wanted.twins)
+            )
         }
         if not names:
             return True

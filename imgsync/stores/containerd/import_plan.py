@@ -58,6 +58,8 @@ class ImportPlan:
         self.platforms = platforms_of(self.graph, descriptors, configs)
         self._required = options.required or options.node
         self.wanted = self._look()
+        for wanted in self.wanted:
+            wanted.replaces = bool(self.others(wanted))
 
     @property
     def moving(self) -> list[Wanted]:

@@ -37,6 +37,7 @@ class Wanted:
         lacking: what of it neither the namespace nor the source has.
         damaged: what the source has in another size, with that size.
         state: which platforms are whole when everything came that can come.
+        replaces: whether one of the names means something else in the namespace.
         only: the one platform that is loaded, where that must be said; else empty.
         error: why it is not loaded.
     """
@@ -49,6 +50,7 @@ class Wanted:
     lacking: frozenset[Digest]
     damaged: Mapping[Digest, int]
     state: Completeness
+    replaces: bool = False
     only: str = ""
     error: ImgsyncError | None = None
 
