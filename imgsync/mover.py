@@ -13,6 +13,7 @@ from imgsync.errors import (
     NetworkError,
     NotFound,
     RateLimited,
+    RegistryUnavailable,
 )
 from imgsync.events import Advanced, Copied, Named, Report, Retried, Started
 from imgsync.stores import Mounting, Resuming
@@ -119,7 +120,8 @@ class Mover:
                     continue
                 raise
             except NetworkError as error:
-                if attempt > self._retries or isinstance(error, RateLimited):
+                # A registry that is told to be unavailable was asked often enough.
+                if attempt > self._retries or isinstance(error, RateLimited | RegistryUnavailable):
                     raise
                 self._report(Retried(descriptor.short, error.message))
             else:

@@ -50,6 +50,11 @@ _HINTS: Final = (
     (r"requests to upstream registry", "the project fetches from a registry that wants a pause"),
     (r"CSRF token invalid", "something between here and Harbor adds a session's cookie"),
     (r"invalid repository name", "Harbor needs PROJECT/NAME"),
+    (
+        r"blob unknown to registry",
+        "if it has layers with urls (Windows images), a registry of distribution takes it only "
+        "with validation.manifests.urls.allow in its configuration",
+    ),
     (r"HTTP request to an HTTPS server", "the registry speaks https: leave --plain-http away"),
 )
 """What the words of registries mean for whoever reads them."""
@@ -126,10 +131,10 @@ class Refusal:
                 return NotFound(f"{self.side}: {self.what} is not there{self._aside}", hint=hint)
             case 429:
                 return RateLimited(message, hint=hint, reset_s=self.retry_after_s)
+            case 400 | 500 if writes and self.envelope.has(*CHILDREN_CODES):
+                return ChildrenUnknown(message, hint=hint)
             case 408 | 499 | 500 | 502 | 503 | 504 | 522:
                 return RegistryUnavailable(message, hint=hint or "run the same command again")
-            case 400 if writes and self.envelope.has(*CHILDREN_CODES):
-                return ChildrenUnknown(message, hint=hint)
             case status if 400 <= status < 500:
                 return Refused(message, hint=hint or self._refused_hint())
         return RegistryUnavailable(message, hint=hint)
