@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
 from urllib3 import ProxyManager
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from imgsync.content import CHUNK_BYTES
+from imgsync.stores.registry.connection import KEEP_ALIVE, connection_class
 
 if TYPE_CHECKING:
     import ssl
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
 
     from imgsync.stores.registry.origin import Origin
     from imgsync.stores.registry.proxies import Proxy
-
-_KEEP_ALIVE: Final = [
-    *HTTPConnection.default_socket_options,
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +40,13 @@ class Wire:
 class OriginAdapter(HTTPAdapter):
     """Sends prepared requests to one origin, over a pool that was made for it."""
 
-    def __init__(self, origin: Origin, wire: Wire, n_connections: int) -> None:
+    def __init__(
+        self, origin: Origin, wire: Wire, n_connections: int, connect_timeout_s: float
+    ) -> None:
         """Make the pool; no connection is made before the first request."""
         super().__init__(pool_connections=1, pool_maxsize=1)
         self._pool = _pool(origin, wire, n_connections)
+        self._pool.ConnectionCls = connection_class(origin.scheme, connect_timeout_s, wire.check)
         self._sends_whole_url = wire.proxy is not None and wire.tls is None
         self.has_proxy = wire.proxy is not None
 
@@ -89,32 +86,7 @@ def _pool(origin: Origin, wire: Wire, n_connections: int) -> HTTPConnectionPool:
         manager = ProxyManager(wire.proxy.url, proxy_headers=dict(wire.proxy.headers), **settings)
         manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _HttpsPool}
         return manager.connection_from_host(origin.host, origin.port, origin.scheme)
-    settings["socket_options"] = _KEEP_ALIVE
-    pool = (HTTPConnectionPool if wire.tls is None else _HttpsPool)(
+    settings["socket_options"] = KEEP_ALIVE
+    return (HTTPConnectionPool if wire.tls is None else _HttpsPool)(
         origin.host, origin.port, **settings
     )
-    if wire.check is not None:
-        pool.ConnectionCls = _checked(origin.scheme, wire.check)
-    return pool
-
-
-def _checked(scheme: str, check: Callable[[str], None]) -> type[BaseHTTPConnection]:
-    """A kind of connection whose peer is checked as soon as it is known."""
-
-    def checked(made: socket.socket) -> socket.socket:
-        try:
-            check(str(made.getpeername()[0]))
-        except BaseException:
-            made.close()
-            raise
-        return made
-
-    class Http(HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            return checked(super()._new_conn())
-
-    class Https(HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            return checked(super()._new_conn())
-
-    return Http if scheme == "http" else Https

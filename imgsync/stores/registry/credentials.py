@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 
 from imgsync.errors import InvalidInput, NotFound
 from imgsync.model.reference import DOCKER_IO
-from imgsync.stores.registry import credential_helper
 from imgsync.stores.registry.auth_file import AuthFile, parse_auth_file
 from imgsync.stores.registry.credential import Credential
 from imgsync.stores.registry.home import home_of
@@ -81,6 +80,8 @@ class Credentials:
         return found if found is not None or not name else self._from_helper(name, host)
 
     def _from_helper(self, name: str, host: str) -> Credential | None:
+        from imgsync.stores.registry import credential_helper  # noqa: PLC0415 - with subprocess
+
         key = name, host
         if key not in self._from_helpers:
             self._from_helpers[key] = credential_helper.get(name, server_of(host), self._environ)

@@ -7,7 +7,6 @@ file.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +66,8 @@ def parse_hosts(text: str, folder: Path, where: str) -> HostsFile:
     Raises:
         InvalidInput: no TOML, or a value of the wrong type; names the file and the key.
     """
+    import tomllib  # noqa: PLC0415 - most hosts have no such file
+
     try:
         value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

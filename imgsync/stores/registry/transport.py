@@ -43,11 +43,13 @@ class Transport:
     ) -> None:
         """``wire_of`` is asked once for each origin; keep ``n_connections`` to each.
 
-        Without a byte for ``read_timeout_s``, a connection is dead.
+        Without a byte, or a piece of a body that goes out, for ``read_timeout_s``, a connection
+        is dead.
         """
         self._wire_of = wire_of
         self._n_connections = n_connections
-        self._timeouts_s = connect_timeout_s, read_timeout_s
+        self._connect_timeout_s = connect_timeout_s
+        self._read_timeout_s = read_timeout_s
         self._adapters: dict[Origin, OriginAdapter] = {}
         self._lock = threading.Lock()
 
@@ -70,13 +72,12 @@ class Transport:
             Unreachable: no connection.
             Cut: a connection, and no answer.
         """
-        connect_s, read_s = self._timeouts_s
         adapter = self._adapters.get(origin) or self._connect(origin)
         try:
             response = adapter.send(
                 _prepared(method, f"{origin}{target}", headers, body),
                 stream=True,
-                timeout=(connect_s, read_timeout_s or read_s),
+                timeout=(self._read_timeout_s, read_timeout_s or self._read_timeout_s),
             )
         except Exception as error:
             ours = turned(error, origin, via_proxy=adapter.has_proxy)
@@ -96,7 +97,9 @@ class Transport:
         with self._lock:
             adapter = self._adapters.get(origin)
             if adapter is None:
-                adapter = OriginAdapter(origin, self._wire_of(origin), self._n_connections)
+                adapter = OriginAdapter(
+                    origin, self._wire_of(origin), self._n_connections, self._connect_timeout_s
+                )
                 self._adapters[origin] = adapter
         return adapter
 

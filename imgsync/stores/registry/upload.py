@@ -256,5 +256,5 @@ class Upload:
             headers,
             body,
             origin,
-            COMMIT_TIMEOUT_S,
+            COMMIT_TIMEOUT_S if method == "PUT" else None,
         )

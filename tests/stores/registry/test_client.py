@@ -21,6 +21,7 @@ from imgsync.errors import (
 from imgsync.events import Noted, Retried
 from imgsync.model.reference import Reference
 from imgsync.stores.registry.credential import Credential
+from imgsync.stores.registry.guard import AddressGuard
 from imgsync.stores.registry.options import ForHosts
 from imgsync.stores.registry.quota import Quota
 from imgsync.stores.registry.registries import Registries
@@ -432,3 +433,62 @@ def test_a_body_that_is_left_is_not_waited_for(
     body.close()
     assert time.monotonic() - started < 1
     stall.go_on.set()
+
+
+class TestThinLines:
+    def _accepting(self, listener: socket.socket, pause_s: float) -> threading.Thread:
+        """A server that takes its time before it reads a body, and then answers 201."""
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as file:
+                length = 0
+                while (line := file.readline()) not in {b"\r\n", b""}:
+                    name, _, value = line.partition(b":")
+                    length = int(value) if name.lower() == b"content-length" else length
+                time.sleep(pause_s)
+                file.read(length)
+                connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        return thread
+
+    def test_sending_may_take_longer_than_connecting(self, client: Client) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            thread = self._accepting(listener, pause_s=0.6)
+            host = client.registries(connect_timeout_s=0.2, read_timeout_s=5, plain_http=True).host(
+                f"127.0.0.1:{listener.getsockname()[1]}"
+            )
+            data = bytes(20_000_000)  # more than the buffers of a socket hold
+            headers = {"Content-Length": str(len(data))}
+            answer = host.ask(Request("PUT", "/v2/a/blobs/uploads/x", body=data, headers=headers))
+            answer.close()
+            assert answer.status == 201
+            thread.join(5)
+
+    def test_a_line_that_takes_nothing_any_more_is_dead(self, client: Client) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self._accepting(listener, pause_s=3)
+            host = client.registries(read_timeout_s=0.3, retries=0, plain_http=True).host(
+                f"127.0.0.1:{listener.getsockname()[1]}"
+            )
+            data = bytes(20_000_000)
+            headers = {"Content-Length": str(len(data))}
+            started = time.monotonic()
+            with pytest.raises(NetworkError):
+                host.ask(Request("PUT", "/v2/a/blobs/uploads/x", body=data, headers=headers))
+            assert time.monotonic() - started < 2
+
+
+def test_the_internet_does_not_lead_into_a_private_network(
+    proxy: FaultyProxy, store: Repository, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the registry were on a public address, and its storage said to be on a private one."""
+    monkeypatch.setattr(AddressGuard, "own", lambda self, _: setattr(self, "_is_public", True))
+    with FaultyProxy(upstream=registry.url) as inner:
+        proxy.on("GET", "/blobs/", Redirect(inner.url), times=None)
+        with pytest.raises(NetworkError, match=r"sends us to 127\.0\.0\.1") as caught:
+            store.open(DATA)
+        assert "--trusted-host" in caught.value.hint
+        assert inner.requests == []
