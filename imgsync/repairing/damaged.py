@@ -19,10 +19,10 @@ from imgsync.model.digest import Digest
 from imgsync.model.layout_index import parse_layout_index
 from imgsync.model.lock import Lock
 from imgsync.model.tar_header import BLOCK_BYTES, END_OF_ARCHIVE, padding
-from imgsync.model.tar_layout import Member, TarLayout, tar_layout
+from imgsync.model.tar_layout import Member, Place, TarLayout, tar_layout
 from imgsync.model.volumes import named_roots
 from imgsync.stores.archive.disk import pwrite_all, turn_os_errors
-from imgsync.stores.archive.file_slice import FileSlice
+from imgsync.stores.archive.file_slice import FileSlice, holds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -140,13 +140,8 @@ class DamagedBundle:
             return self._read(member.data_offset, member.size) == member.data
         if member.descriptor is None:
             raise AssertionError
-        hasher = member.descriptor.digest.hasher()
-        blob = FileSlice(self._fd, member.data_offset, member.size, self.side)
-        n_bytes = 0
-        while chunk := blob.read(CHUNK_BYTES):
-            hasher.update(chunk)
-            n_bytes += len(chunk)
-        return n_bytes == member.size and hasher.hexdigest() == member.descriptor.digest.hex
+        place = Place(member.data_offset, member.size)
+        return holds(self._fd, place, member.descriptor, self.side)
 
     def _find_lock(self) -> Lock:
         name, size = _header_of(self._read(0, BLOCK_BYTES))

@@ -21,7 +21,7 @@ from imgsync.stores.archive.disk import (
     sync_folder,
     turn_os_errors,
 )
-from imgsync.stores.archive.file_slice import FileSlice
+from imgsync.stores.archive.file_slice import FileSlice, holds
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -156,10 +156,4 @@ class ArchiveFile:
 
     def _is_good(self, descriptor: Descriptor) -> bool:
         place = self._layout.places.get(descriptor.digest)
-        if place is None:
-            return False
-        hasher = descriptor.digest.hasher()
-        with FileSlice(self._fd, place.offset, place.size, self.side) as kept:
-            while chunk := kept.read(CHUNK_BYTES):
-                hasher.update(chunk)
-        return hasher.hexdigest() == descriptor.digest.hex
+        return place is not None and holds(self._fd, place, descriptor, self.side)

@@ -11,10 +11,14 @@ import io
 import os
 from typing import TYPE_CHECKING
 
+from imgsync.content import CHUNK_BYTES
 from imgsync.stores.archive.disk import turn_os_errors
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+    from imgsync.model.descriptor import Descriptor
+    from imgsync.model.tar_layout import Place
 
 
 class FileSlice(io.RawIOBase):
@@ -52,3 +56,14 @@ class FileSlice(io.RawIOBase):
             n_bytes = os.preadv(self._fd, [view], self._position)
         self._position += n_bytes
         return n_bytes
+
+
+def holds(fd: int, place: Place, descriptor: Descriptor, side: str) -> bool:
+    """Whether the bytes at this place of a file are all of this content, and right."""
+    hasher = descriptor.digest.hasher()
+    n_bytes = 0
+    stream = FileSlice(fd, place.offset, place.size, side)
+    while chunk := stream.read(CHUNK_BYTES):
+        hasher.update(chunk)
+        n_bytes += len(chunk)
+    return n_bytes == descriptor.size and hasher.hexdigest() == descriptor.digest.hex
