@@ -129,6 +129,19 @@ def each_once(pushed: Sequence[Pushed], report: Report) -> list[Pushed]:
     return kept
 
 
+def after_their_subjects(pushed: Sequence[Pushed], graph: Graph) -> list[Pushed]:
+    """The images as they come, then what is about them, then what is about that."""
+    ordered = [image for image in pushed if not is_extra(image)]
+    waiting = [image for image in pushed if is_extra(image)]
+    while waiting:
+        still = {digest for image in waiting for digest in documents_of(graph, image.root)}
+        ready = [image for image in waiting if image.item.root.subject not in still] or waiting
+        ordered.extend(ready)
+        done = {id(image) for image in ready}
+        waiting = [image for image in waiting if id(image) not in done]
+    return ordered
+
+
 def leave_out_orphans(pushed: Sequence[Pushed], graph: Graph, report: Report) -> None:
     """Leave out what is about content that does not come to be there, and name it.
 

@@ -70,7 +70,7 @@ class Preflight:
             self.not_found_out = collected.failures
         else:
             extras.beside_their_images(pushed, self.graph)
-        return extras.each_once(pushed, self._report)
+        return extras.after_their_subjects(extras.each_once(pushed, self._report), self.graph)
 
     def _add_source(self, root: Root, source: Source) -> None:
         sources = self._sources.setdefault(root.descriptor.digest, [])

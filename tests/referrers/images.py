@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from tests.images import OCI_LAYER, Descriptor, Images
+from tests.images import Descriptor, Images
 
 REPOSITORY = "registry.example/team/app"
 APP = f"{REPOSITORY}:1.0"
@@ -58,6 +58,3 @@ def signed(tag: str = "1.0", *, seed: str = "") -> Signed:
 def tag_of(descriptor: Descriptor, suffix: str = "") -> str:
     """The tag that names a digest."""
     return f"{descriptor['digest'].replace(':', '-')}{suffix}"
-
-
-__all__ = ["APP", "OCI_LAYER", "REPOSITORY", "SBOM", "SCAN", "SIGNATURE", "Signed", "signed"]
