@@ -27,6 +27,7 @@ class State(StrEnum):
     ARRIVED = "arrived"
     IN_PART = "in part"
     WAITING = "waiting"
+    LEFT_OUT = "left-out"
     SKIPPED = "skipped"
     FAILED = "failed"
     MISSING = "missing"

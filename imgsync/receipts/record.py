@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FORMAT: Final = "imgsync.receipt/1"
 ARRIVED: Final = frozenset({"pushed", "imported", "unchanged"})
 """What is said of an image that stands at its destination."""
-NOT_ARRIVED: Final = frozenset({"skipped", "waiting", "failed"})
+NOT_ARRIVED: Final = frozenset({"failed", "left-out", "skipped", "waiting"})
 
 _KEYS: Final = frozenset(
     {"began", "bundles", "command", "ended", "format", "host", "images", "sent", "tool", "where"}
@@ -35,7 +35,8 @@ class Arrival:
     """One name at the destination.
 
     Attributes:
-        what: pushed, imported, unchanged, skipped, waiting or failed.
+        what: pushed, imported, unchanged; skipped (another image has the name), left-out (it is
+            about an index that was rewritten), waiting (for other volumes) or failed.
         source: the name in the bundle, with its digest (`source_of`).
         destination: the name that it was to have.
         digest: what that name means now, or was to mean; another than the source's where an
