@@ -8,8 +8,9 @@ after a failure, at another place after a redirect. What an answer means is left
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from imgsync.errors import NetworkError
 from imgsync.events import Noted, Report
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from imgsync.stores.registry.credential import Credential
     from imgsync.stores.registry.request import Request
     from imgsync.stores.registry.transport import Transport
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 MAX_REDIRECTS: Final = 10
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -62,6 +66,7 @@ class Host:
         credential_of: Callable[[str], Credential | None],
         report: Report,
         retries: int,
+        jobs: int = 8,
         api: str = "/v2",
         headers: Mapping[str, str] | None = None,
         trusted: Collection[str] = (),
@@ -89,6 +94,8 @@ class Host:
                 self.origin, challenge, scopes, credential
             ),
         )
+        # Threads are only made when there is work for them.
+        self._workers = ThreadPoolExecutor(jobs, f"ask {name}")
         self._transport = transport
         self._tokens = TokenClient(name, transport, trusted, retries, report)
         self._persistence = Persistence(name, retries, report)
@@ -97,6 +104,29 @@ class Host:
         self._is_plain_http = is_plain_http
         self._is_guess = is_guess
         self._warned: set[str] = set()
+
+    def each(self, ask: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """What ``ask`` answers for each item, in order; as many at once as the host has jobs.
+
+        All who ask this host share the workers, so that many repositories at once do not make
+        many connections.
+
+        Raises:
+            Whatever ``ask`` raises first, when no more of these are under way.
+        """
+        if len(items) < 2:
+            return [ask(item) for item in items]
+        try:
+            futures = [self._workers.submit(ask, item) for item in items]
+        except RuntimeError:  # the workers take nothing any more
+            msg = f"{self.name}: the run ends"
+            raise NetworkError(msg) from None
+        try:
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+            wait(futures)
 
     def ask(self, request: Request) -> Answer:
         """The answer to a request, whatever its status; asked again where that may help.
@@ -158,6 +188,7 @@ class Host:
 
     def close(self) -> None:
         """Wake up who waits, and close the connections that nobody uses."""
+        self._workers.shutdown(wait=False, cancel_futures=True)
         self._persistence.pace.close()
         self.stops.close()
         self._tokens.close()

@@ -95,15 +95,15 @@ class Registries:
         self.close()
 
     def _make_repository(self, reference: Reference) -> Repository:
-        host, jobs = self.host(reference.registry), self._options.jobs
+        host = self.host(reference.registry)
         mirrors = []
         for mirror in self._sites.mirrors_of(reference.registry):
             at = self._host(mirror.site)
-            copy = Repository(at, f"{mirror.prefix}{reference.repository}", jobs=jobs, ns=mirror.ns)
+            copy = Repository(at, f"{mirror.prefix}{reference.repository}", ns=mirror.ns)
             health = self._health.setdefault(at, Health(self._report))
             source = MirrorSource(copy, health, resolves=mirror.resolves, report=self._report)
             mirrors.append(source)
-        return Repository(host, reference.repository, jobs=jobs, mirrors=mirrors)
+        return Repository(host, reference.repository, mirrors=mirrors)
 
     def _host(self, site: Site) -> Host:
         key = site.name, site.origin, site.api
@@ -128,6 +128,7 @@ class Registries:
             credential_of=lambda repository: self._credentials.find(name, repository),
             report=self._report,
             retries=options.retries,
+            jobs=options.jobs,
             api=site.api,
             headers=site.entry.headers if site.entry is not None else None,
             trusted=options.trusted_hosts,

@@ -7,7 +7,6 @@ an object one GET; of what is sent, each object is one HEAD, and POST and PUT wh
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from imgsync.errors import CollectingGarbage, NetworkError
@@ -49,7 +48,6 @@ class Repository:
         host: Host,
         repository: str,
         *,
-        jobs: int = 8,
         ns: str = "",
         mirrors: Sequence[MirrorSource] = (),
     ) -> None:
@@ -64,14 +62,13 @@ class Repository:
         self._endpoint = Endpoint(host, repository, ns)
         self.side = self._endpoint.side
         self._naming = Naming(self._endpoint)
-        self._jobs = jobs
         self._lock = threading.Lock()
         self._begun: dict[Digest, Upload] = {}
 
     @property
     def without_mirrors(self) -> Repository:
         """The registry's own content: for what a mirror has wrong."""
-        return Repository(self.host, self.repository, jobs=self._jobs) if self._mirrors else self
+        return Repository(self.host, self.repository) if self._mirrors else self
 
     # Source.
 
@@ -171,11 +168,8 @@ class Repository:
         if self.is_new:
             return {item.digest for item in descriptors}
         each = {item.digest: item for item in descriptors}
-        if len(each) < 2:
-            return {digest for digest, item in each.items() if not self._has(item)}
-        with ThreadPoolExecutor(min(self._jobs, len(each)), "missing") as pool:
-            there = pool.map(self._has, each.values())
-            return {digest for digest, has in zip(each, there, strict=True) if not has}
+        there = self.host.each(self._has, list(each.values()))
+        return {digest for digest, has in zip(each, there, strict=True) if not has}
 
     def put(self, descriptor: Descriptor, stream: VerifiedStream) -> None:
         """Store a blob, or a document under its digest.
