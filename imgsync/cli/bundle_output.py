@@ -37,7 +37,7 @@ READ_ONLY = frozenset({".gz", ".tgz", ".xz", ".txz", ".bz2", ".tbz2"})
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One thing that was made; ``names`` are the images that it names."""
+    """One thing that was made; ``names`` are those of the images and of what is about them."""
 
     path: str
     bundled: Bundled
@@ -108,9 +108,19 @@ def tell(outputs: Sequence[Output], context: Context, *, as_json: bool) -> None:
     for output in outputs:
         made = output.bundled.made
         state = "unchanged" if made.unchanged else "made"
-        noun = "image" if len(output.names) == 1 else "images"
         size = f"{human_size(made.size)} ({made.size} bytes)"
-        say(f"{output.path}: {state}, {len(output.names)} {noun}, {size}")
+        say(f"{output.path}: {state}, {_count(output)}, {size}")
+
+
+def _count(output: Output) -> str:
+    """How many images it names, and how many things about them."""
+    named = {name for name, _ in output.names}
+    roots = output.bundled.prepared.lock.extras
+    n_about = sum(1 for root in roots if root.subject is not None and root.label in named)
+    n_images = len(output.names) - n_about
+    return f"{n_images} image{'' if n_images == 1 else 's'}" + (
+        f" and {n_about} signatures, attestations or SBOMs" if n_about else ""
+    )
 
 
 def write_sha256(path: Path) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from imgsync.content import read_verified
-from imgsync.errors import ImgsyncError, NotFound
+from imgsync.errors import ImgsyncError, NetworkError, NotFound, Refused
 from imgsync.model.descriptor import Descriptor
 from imgsync.model.manifest import parse_document
 from imgsync.model.reference import Reference
@@ -120,7 +120,7 @@ def place_of(source: Source) -> Place | None:
 
 
 class RegistryPlace:
-    """A repository; its tags are listed once."""
+    """A repository; its tags are listed once, and it is left alone once it does not answer."""
 
     def __init__(self, source: Source, repository: Referring) -> None:
         """Both are the same object, by what it can do."""
@@ -128,6 +128,9 @@ class RegistryPlace:
         self._repository = repository
         self._lock = threading.Lock()
         self._tags: frozenset[str] | ImgsyncError | None = None
+        self._first = threading.Lock()
+        self._is_begun = False
+        self._down: ImgsyncError | None = None
 
     def know_tags(self, tags: Iterable[str]) -> None:
         """Take a list of tags that was asked for already."""
@@ -136,18 +139,39 @@ class RegistryPlace:
 
     def about(self, subject: Digest) -> Answer:
         """By the API, by the fallback tag, and by cosign's tags."""
+        if not self._is_begun:
+            # Alone, so that a registry that is down is waited for once.
+            with self._first:
+                if not self._is_begun:
+                    answer = self._about(subject)
+                    self._is_begun = True
+                    return answer
+        return self._about(subject)
+
+    def _about(self, subject: Digest) -> Answer:
         found: list[Found] = []
         errors: list[ImgsyncError] = []
 
         def add(look: Callable[[], Iterable[Found]]) -> None:
             try:
-                found.extend(look())
+                if self._down is None:
+                    found.extend(look())
+            except NetworkError as error:
+                self._down = self._as_told(error)
             except ImgsyncError as error:
                 errors.append(error)
 
         add(lambda: self._by_api(subject))
         add(lambda: self._by_tags(subject))
+        if self._down is not None:
+            errors.append(self._down)
         return Answer(tuple(found), tuple(errors))
+
+    def _as_told(self, error: NetworkError) -> ImgsyncError:
+        if getattr(self._repository, "without_mirrors", self._repository) is self._repository:
+            return error
+        # The images may well come from a mirror; that the registry is out of reach is no failure.
+        return Refused(f"{error.message}; mirrors are not asked for it")
 
     def _by_api(self, subject: Digest) -> list[Found]:
         if not self._repository.has_referrers_api(subject):

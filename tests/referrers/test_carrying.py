@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.images import Descriptor
+    from tests.servers.containerd import Containerd
     from tests.servers.registry import Registry
 
 pytestmark = pytest.mark.real
@@ -467,6 +468,26 @@ def test_the_fallback_tag_survives_a_dangling_entry(
     imgsync("push", f"oci:{site.parent / 'later'}", "--to", to)
     digests = [entry["digest"] for entry in listed(new_registry, "far/team/app", image.index)]
     assert sorted(digests) == sorted([image.sbom["digest"], fresh["digest"]])
+
+
+# --- import -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["imgsync", "ctr"])
+def test_containerd_gets_no_trace_of_them(
+    by: str, site: Path, image: Signed, new_containerd: Containerd, namespace: str
+) -> None:
+    if by == "ctr":
+        new_containerd.import_archive(site, namespace)
+    else:
+        imgsync("import", site, "-n", namespace, "--address", new_containerd.socket)
+    names = {str(name) for name in new_containerd.images(namespace)}
+    digest = image.index["digest"]
+    assert APP in names
+    assert names <= {APP, f"{REPOSITORY}@{digest}"}
+    new_containerd.collect_garbage(namespace)
+    kept = {str(blob) for blob in new_containerd.blobs(namespace)}
+    assert kept == image.images.digests(APP)
 
 
 # --- serve -----------------------------------------------------------------------------------

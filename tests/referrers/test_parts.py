@@ -149,6 +149,10 @@ class Fake:
     fails: dict[str, ImgsyncError] = field(default_factory=dict)
     lies: list[Descriptor] = field(default_factory=list)
     side: str = REPOSITORY
+    without_mirrors: Fake | None = None
+
+    def __post_init__(self) -> None:
+        self.without_mirrors = self
 
     def _ask(self, what: str) -> None:
         self.asked[what] += 1
@@ -284,6 +288,20 @@ def test_a_refusal_is_told_once_and_a_broken_line_is_a_failure() -> None:
     assert label.startswith(REPOSITORY)
     assert isinstance(error, Unreachable)
     assert broken.asked["tags"] == 1
+
+
+def test_a_registry_that_is_down_is_waited_for_once_and_is_no_failure_behind_a_mirror() -> None:
+    image = signed()
+    memory, graph, _ = walked(image)
+    down = Fake(memory, image.images, fails={"probe": Unreachable("no route")})
+    assert len(collect(down, graph).failures) == 1
+    assert down.asked == {"probe": 1}
+    mirrored = Fake(memory, image.images, fails={"probe": Unreachable("no route")})
+    mirrored.without_mirrors = down
+    told: list[str] = []
+    assert not collect(mirrored, graph, report=told).failures
+    assert len(told) == 1
+    assert "mirrors are not asked" in told[0]
 
 
 def test_what_is_no_manifest_and_what_is_described_wrongly_is_left_out() -> None:
