@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -30,12 +30,14 @@ class Containerd:
         snapshotter: what `ctr` unpacks into; `native` works on every file system.
         disabled: plugins to leave out.
         settings: TOML that goes behind the configuration, for tables that are not in it.
+        prefix: words before the command, such as those that run it in a network namespace.
     """
 
     cri: bool = False
     snapshotter: str = "native"
     disabled: Iterable[str] = ()
     settings: str = ""
+    prefix: Sequence[str] = ()
     root: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,7 +62,7 @@ class Containerd:
         """It answers; after a stop with what it held."""
         config = self.root / "config.toml"
         config.write_text(self._configuration())
-        self._process.start([self._containerd, "--config", config], cwd=self.root)
+        self._process.start([*self.prefix, self._containerd, "--config", config], cwd=self.root)
         self._process.wait_until(self._ready, timeout_s=_START_S)
 
     def stop(self) -> None:
@@ -81,6 +83,10 @@ class Containerd:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """It has ended, and its files are gone."""
         self.stop()
         unmount_below(self.root)
         shutil.rmtree(self.root)
