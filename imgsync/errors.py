@@ -214,7 +214,7 @@ class RegistryUnavailable(NetworkError):
     """The registry went on failing after all attempts (408, 429, 5xx, cut connections)."""
 
 
-class CollectingGarbage(RegistryUnavailable):
+class CollectingGarbage(NetworkError):
     """The registry is about to delete just this object; some minutes later it takes it again."""
 
 

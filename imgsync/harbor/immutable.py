@@ -90,8 +90,9 @@ def _match(patterns: Sequence[re.Pattern[str] | None], parts: Sequence[str]) -> 
     for number, pattern in enumerate(patterns):
         if pattern is None:
             rest = patterns[number + 1 :]
-            return not rest or any(
-                _match(rest, parts[begin:]) for begin in range(number, len(parts))
+            # It stands for any number of parts before others, at the end for one or more.
+            return any(
+                not rest or _match(rest, parts[begin:]) for begin in range(number, len(parts))
             )
         if number >= len(parts) or pattern.fullmatch(parts[number]) is None:
             return False
