@@ -11,9 +11,10 @@ from imgsync.mirror.tags import TagRule
 from imgsync.model.mapping import Mapping
 from imgsync.model.platform import PlatformChoice
 from imgsync.model.reference import Reference
+from imgsync.referrers.choice import ReferrerChoice
 
-ALL_REFERRERS: Final = ("all",)
-NO_REFERRERS: Final = ("none",)
+ALL_REFERRERS: Final = ReferrerChoice()
+NO_REFERRERS: Final = ReferrerChoice(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class MirrorSource:
         target: the repository that it goes to, whatever `mapping` says; with a tag only where
             a single image is asked for.
         platforms: which platforms of each image.
-        referrers: ``all``, ``none`` or artifact types: what about an image comes along.
+        referrers: what about an image comes along.
     """
 
     place: Place
@@ -65,7 +66,7 @@ class MirrorSource:
     name: Reference | None = None
     target: Reference | None = None
     platforms: PlatformChoice = field(default_factory=PlatformChoice)
-    referrers: tuple[str, ...] = ALL_REFERRERS
+    referrers: ReferrerChoice = ALL_REFERRERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Defaults:
     rules: tuple[str, ...] | None = None
     keep_registry: bool | None = None
     platforms: PlatformChoice | None = None
-    referrers: tuple[str, ...] | None = None
+    referrers: ReferrerChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)

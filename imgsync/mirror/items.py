@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from imgsync.mirror.config import MirrorSource
     from imgsync.model.platform import PlatformChoice
     from imgsync.model.reference import Reference
+    from imgsync.referrers.choice import ReferrerChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class MirrorItem:
     source: Reference
     target: Reference
     platforms: PlatformChoice
-    referrers: tuple[str, ...]
+    referrers: ReferrerChoice
     where: str
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from imgsync.errors import ImgsyncError
@@ -46,6 +46,8 @@ class Looked:
         before: what the target's tag means.
         is_same: whether the target is what it should be.
         error: it could not be found out.
+        left_out: manifests of platforms that are not wanted.
+        about: what was found about it, as `imgsync.mirror.recheck` marks it.
     """
 
     item: MirrorItem
@@ -53,6 +55,8 @@ class Looked:
     before: Descriptor | None = None
     is_same: bool = False
     error: ImgsyncError | None = None
+    left_out: frozenset[Digest] = frozenset()
+    about: set[str] = field(default_factory=set)
 
     @property
     def source_digest(self) -> Digest | None:

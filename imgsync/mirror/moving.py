@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from imgsync.mirror.sources import Documents
     from imgsync.mirror.state import State
     from imgsync.model.digest import Digest
+    from imgsync.pushing.gate import Gate
     from imgsync.pushing.outcome import Pushed
     from imgsync.pushing.push import PushPlan
     from imgsync.pushing.targets import OpenTarget
+    from imgsync.referrers.choice import ReferrerChoice
     from imgsync.stores import Source
+    from imgsync.walk import Graph
 
 
 @dataclass(slots=True)
@@ -41,6 +44,7 @@ class Moved:
     n_sent: int = 0
     n_sent_bytes: int = 0
     n_mounted: int = 0
+    n_extras: int = 0
 
     def count(self, event: Copied) -> None:
         """An object arrived."""
@@ -56,6 +60,9 @@ class Mover:
     """Moves batches; what all of them share.
 
     Attributes:
+        options_of: how to push, for a choice of what is about images.
+        gate: asks a Harbor beforehand; None asks nobody.
+        learn: called with each image that was looked at in full, and with what is about it.
         write_receipt: called as soon as a tag stands, so that no kill can lose the claim.
     """
 
@@ -66,24 +73,37 @@ class Mover:
     allowance: Allowance
     state: State
     report: Report
-    options: PushOptions
+    options_of: Callable[[ReferrerChoice], PushOptions]
+    gate: Gate | None
+    learn: Callable[[Looked, Graph, Sequence[Pushed]], None]
     write_receipt: Callable[[Receipt], None]
     moved: Moved = field(default_factory=Moved)
 
     def move(self, batch: Sequence[Looked]) -> None:
-        """Move these images, of one choice of platforms, as far as the run's limits let it.
+        """Move these images, as far as the run's limits let it.
+
+        They are of one choice of platforms, and of what comes along.
 
         Raises:
             BudgetSpent: the run's own limits are reached; what was not finished is left.
-            Whatever ends a run for good, such as a full disk.
         """
-        self.documents.clear()
         items, self.documents.left_out = self._items(batch)
         if not items:
             return
-        planned = plan_push(
-            [item for item, _ in items], self.open_target, self.options, self._quietly
-        )
+        options = self.options_of(batch[0].item.referrers)
+        try:
+            planned = plan_push(
+                [item for item, _ in items],
+                self.open_target,
+                options,
+                self._quietly,
+                gate=self.gate,
+            )
+        except ImgsyncError as error:
+            # It concerns all of them; the other batches may fare better.
+            for looked in batch:
+                self._end(looked, error)
+            return
         self.mounts.use(planned)
         if len(items) > 1 and not self._fits(planned.plan.n_bytes):
             # Near the limit, one by one: what fits is moved, what does not is left.
@@ -94,7 +114,7 @@ class Mover:
         if not self._fits(planned.plan.n_bytes):
             self._leave(batch, planned.plan.n_bytes)
             return
-        self._push(planned, by_item)
+        self._push(planned, options, by_item)
 
     def _items(self, batch: Sequence[Looked]) -> tuple[list[tuple[PushItem, Looked]], set[Digest]]:
         """What to push, and which manifests nobody of the batch wants."""
@@ -117,6 +137,7 @@ class Mover:
         root = looked.root or source.resolve(name).descriptor
         looked.root = root
         narrowed = narrow(source, root, looked.item.platforms)
+        looked.left_out = narrowed.left_out
         absent: Mapping[Digest, AbsentReason] = dict.fromkeys(
             narrowed.left_out, AbsentReason.PLATFORM
         )
@@ -134,10 +155,10 @@ class Mover:
             msg = f"{looked.item.target} needs {n_bytes} bytes, more than the run may still move"
             self._end(looked, BudgetSpent(msg, hint="the next run goes on with it"))
 
-    def _push(self, planned: PushPlan, by_item: Mapping[int, Looked]) -> None:
+    def _push(self, planned: PushPlan, options: PushOptions, by_item: Mapping[int, Looked]) -> None:
         """Move, and note what came of each image, whatever stops it."""
         named: set[str] = set()
-        targets = {str(image.item.target): by_item[id(image.item)] for image in planned.pushed}
+        targets = {str(looked.item.target): looked for looked in by_item.values()}
 
         def report(event: Event) -> None:
             self.report(event)
@@ -149,25 +170,46 @@ class Mover:
                     self.moved.count(event)
                 case Named():
                     named.add(event.name)
-                    self._receipt(targets[event.name], event)
+                    if event.name in targets:
+                        self._receipt(targets[event.name], event)
                 case _:
                     pass
 
         stopped: BaseException | None = None
         try:
-            push(planned, self.options, report)
+            push(planned, options, report)
             self.mounts.learn(planned)
         except BaseException as error:
             stopped = error
-            raise
+            if isinstance(error, BudgetSpent) or not isinstance(error, ImgsyncError):
+                raise
         finally:
+            extras = [image for image in planned.pushed if id(image.item) not in by_item]
+            if stopped is None:
+                self._note_extras(extras, planned)
             for image in planned.pushed:
-                looked = by_item[id(image.item)]
+                looked = by_item.get(id(image.item))
+                if looked is None:
+                    continue
+                if stopped is None and image.error is None and not planned.not_found_out:
+                    self.learn(looked, planned.graph, extras)
                 if stopped is not None and str(image.item.target) not in named:
                     left = stopped if isinstance(stopped, ImgsyncError) else None
                     self._end(looked, left, status=Status.LEFT)
                 else:
                     self._done(looked, image)
+
+    def _note_extras(self, extras: Sequence[Pushed], planned: PushPlan) -> None:
+        """What came of what is about images: failures, and how many there are."""
+        failures = [*planned.not_found_out]
+        for image in extras:
+            if image.error is not None:
+                failures.append((str(image.item.label), image.error))
+            elif image.status == "pushed":
+                self.moved.n_extras += 1
+        self.moved.outcomes += [
+            ImageOutcome(label, "", Status.FAILED, error=error) for label, error in failures
+        ]
 
     def _done(self, looked: Looked, image: Pushed) -> None:
         if image.error is not None:
@@ -192,6 +234,9 @@ class Mover:
         status: Status | None = None,
         digest: str = "",
     ) -> None:
+        if looked.is_same and isinstance(error, (BudgetSpent, RateLimited)):
+            # The image is as it should be; what is about it is looked for another time.
+            error, status = None, Status.UNCHANGED
         self.moved.outcomes.append(outcome_of(looked, error, status=status, digest=digest))
 
     def _receipt(self, looked: Looked, event: Named) -> None:

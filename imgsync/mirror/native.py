@@ -14,6 +14,7 @@ from imgsync.mirror.schema import ALL, CONFIG
 from imgsync.mirror.tags import TagRule
 from imgsync.model.platform import PlatformChoice
 from imgsync.model.reference import Reference
+from imgsync.referrers.choice import ReferrerChoice
 
 ALL_TAGS: Final = TagRule(is_filter=True)
 
@@ -81,6 +82,7 @@ def _source(
         mapping = make_mapping(to, values.get("map", ()), keep_registry=keep_registry)
         target = under(to, own["as"]) if "as" in own else None
         platforms = _platforms(values.get("platforms", ()))
+        referrers = _referrers(values.get("referrers", ()))
     except InvalidInput as error:
         reading.refuse(node, error.message, hint=error.hint)
         return None
@@ -90,7 +92,6 @@ def _source(
     if rule is None:
         return None
     repository = Reference(name.registry, name.repository)
-    referrers = values.get("referrers", ("all",))
     return MirrorSource(node.place, repository, rule, mapping, None, target, platforms, referrers)
 
 
@@ -114,6 +115,10 @@ def _rule(
             return ALL_TAGS
         case _:
             return TagRule(exact=tuple(value))
+
+
+def _referrers(value: ReferrerChoice | Iterable[str]) -> ReferrerChoice:
+    return value if isinstance(value, ReferrerChoice) else ReferrerChoice.parse(value)
 
 
 def _platforms(value: PlatformChoice | Iterable[str]) -> PlatformChoice:

@@ -19,15 +19,18 @@ from imgsync.mirror.limits import Allowance
 from imgsync.mirror.looking import Looked, look
 from imgsync.mirror.mounts import Mounts
 from imgsync.mirror.moving import Mover, outcome_of
+from imgsync.mirror.recheck import EVERY_S, Recheck
 from imgsync.mirror.sources import Documents, MirrorRepository, PullGuard
 from imgsync.mirror.state import SeenBudget, State
 from imgsync.mirror.summary import ImageOutcome, Status, Summary, config_label
 from imgsync.pushing.request import PushOptions
 from imgsync.pushing.targets import PushTarget
+from imgsync.referrers.collecting import Collector
+from imgsync.referrers.places import Referring
 from imgsync.stores import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from imgsync.events import Report
     from imgsync.mirror.config import MirrorConfig
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from imgsync.mirror.pacing import HostPace
     from imgsync.mirror.receipts import Receipt
     from imgsync.model.reference import Reference
+    from imgsync.pushing.gate import Gate
+    from imgsync.referrers.choice import ReferrerChoice
     from imgsync.stores.registry.quota import Quota
 
 BATCH: Final = 32
@@ -50,12 +55,8 @@ class RegistryHost(Protocol):
         ...
 
 
-class RegistryRepository(PushTarget, Source, Protocol):
+class RegistryRepository(PushTarget, Source, Referring, Protocol):
     """A repository at both ends of a mirror."""
-
-    def tags(self) -> list[str]:
-        """All tags."""
-        ...
 
 
 class AllRegistries(Protocol):
@@ -83,6 +84,7 @@ class RunOptions:
     time_limit_s: float | None = None
     byte_limit: int | None = None
     dry_run: bool = False
+    recheck_s: float = EVERY_S
 
 
 class MirrorRun:
@@ -100,6 +102,7 @@ class MirrorRun:
         report: Report,
         options: RunOptions | None = None,
         write_receipt: Callable[[Receipt], None] = lambda _receipt: None,
+        gate: Gate | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Begin to count time and bytes; nothing is asked yet."""
@@ -116,6 +119,10 @@ class MirrorRun:
         self._guards: dict[str, PullGuard] = {}
         self._lock = threading.Lock()
         self._outcomes: list[ImageOutcome] = []
+        self._collectors: dict[str, Collector] = {}
+        self._recheck = Recheck(
+            state, self._collector, self._source, self._options.recheck_s, clock
+        )
         self._mover = Mover(
             self._source,
             registries.repository,
@@ -124,7 +131,9 @@ class MirrorRun:
             self._allowance,
             state,
             report,
-            PushOptions(self._options.jobs, self._options.retries, rewrite_index=True),
+            self._push_options,
+            gate,
+            self._recheck.learn,
             write_receipt,
         )
 
@@ -134,9 +143,7 @@ class MirrorRun:
         Raises:
             Whatever ends a run for good, such as Ctrl-C; what was done stays done.
         """
-        chosen = choose(
-            self._config, self._registries.repository, self._report, jobs=self._options.jobs
-        )
+        chosen = choose(self._config, self._source, self._report, jobs=self._options.jobs)
         self._outcomes += [_unplaced(item) for item in chosen.unplaced]
         looked = look(
             chosen.items,
@@ -145,7 +152,8 @@ class MirrorRun:
             self.state,
             jobs=self._options.jobs,
         )
-        moving = [one for one in looked if self._has_to_move(one)]
+        due = self._due(looked)
+        moving = [one for one in looked if self._has_to_move(one, due)]
         stopped = self._move(moving)
         self._outcomes += self._mover.moved.outcomes
         return self._summary(chosen, stopped)
@@ -171,9 +179,29 @@ class MirrorRun:
             self._guards[host] = PullGuard(host, lambda: registry.quota, floor)
         return self._guards[host]
 
-    def _has_to_move(self, looked: Looked) -> bool:
-        """Whether it does; of the others the outcome is noted."""
-        if looked.error is None and not looked.is_same:
+    def _collector(self, choice: ReferrerChoice) -> Collector:
+        """What looks for what is about images; one for each choice and run."""
+        with self._lock:
+            key = str(choice)
+            if key not in self._collectors:
+                jobs = self._options.jobs
+                self._collectors[key] = Collector(choice, self._report, jobs=jobs)
+            return self._collectors[key]
+
+    def _push_options(self, choice: ReferrerChoice) -> PushOptions:
+        collector = None if choice.is_none else self._collector(choice)
+        jobs, retries = self._options.jobs, self._options.retries
+        return PushOptions(jobs, retries, rewrite_index=True, collector=collector)
+
+    def _due(self, looked: Sequence[Looked]) -> set[int]:
+        """Those unchanged images about which there is something new."""
+        if self._options.dry_run:
+            return set()
+        return {id(one) for one in self._recheck.due(one for one in looked if one.is_same)}
+
+    def _has_to_move(self, looked: Looked, due: Collection[int]) -> bool:
+        """Whether it does, or has to be looked at in full; of others the outcome is noted."""
+        if looked.error is None and (not looked.is_same or id(looked) in due):
             return True
         digest = str(looked.before.digest) if looked.is_same and looked.before else ""
         if looked.is_same and looked.source_digest is not None:
@@ -191,6 +219,7 @@ class MirrorRun:
             try:
                 self._allowance.check()
                 self._mover.move(batch)
+                self._documents.clear()
             except BudgetSpent as spent:
                 known = {outcome.target for outcome in self._mover.moved.outcomes}
                 for looked in chain.from_iterable(batches[number:]):
@@ -217,6 +246,7 @@ class MirrorRun:
             moved.n_sent_bytes,
             moved.n_sent,
             moved.n_mounted,
+            moved.n_extras,
             tuple(chosen.failures),
             dict(self.state.budgets),
             stopped if is_left else "",
@@ -229,10 +259,14 @@ class MirrorRun:
 
 
 def _batches(moving: Sequence[Looked]) -> Iterator[Sequence[Looked]]:
-    """Images of one choice of platforms, those of one source together."""
+    """Images of one choice of platforms and of what comes along, of one source together.
+
+    What changed comes first, before a limit is used up by looking for signatures.
+    """
     groups: dict[str, list[Looked]] = {}
-    for looked in sorted(moving, key=lambda one: one.item.source.name):
-        groups.setdefault(str(looked.item.platforms), []).append(looked)
+    for looked in sorted(moving, key=lambda one: (one.is_same, one.item.source.name)):
+        key = f"{looked.is_same} {looked.item.platforms} {looked.item.referrers}"
+        groups.setdefault(key, []).append(looked)
     for group in groups.values():
         for start in range(0, len(group), BATCH):
             yield group[start : start + BATCH]

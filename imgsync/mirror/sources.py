@@ -5,23 +5,26 @@ from __future__ import annotations
 import io
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from imgsync.content import read_verified
 from imgsync.errors import NotFound
 from imgsync.mirror.limits import DEFAULT_PULLS_FLOOR, PullBudget
 from imgsync.mirror.pacing import Paced
+from imgsync.referrers.places import Referring
+from imgsync.stores import Source
 from imgsync.walk import check_document_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from imgsync.content import Readable
     from imgsync.mirror.limits import Throttle
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.model.reference import Reference
-    from imgsync.stores import Resolved, Source
+    from imgsync.referrers.places import Referrer
+    from imgsync.stores import Resolved
     from imgsync.stores.registry.quota import Quota
 
 
@@ -80,11 +83,15 @@ class PullGuard:
                 self._n_under_way -= 1
 
 
+class Origin(Source, Referring, Protocol):
+    """A repository at a source."""
+
+
 class MirrorRepository:
     """A source that keeps documents, asks the guard before it reads one, and is not too fast."""
 
     def __init__(
-        self, inner: Source, documents: Documents, guard: PullGuard, pace: Throttle | None = None
+        self, inner: Origin, documents: Documents, guard: PullGuard, pace: Throttle | None = None
     ) -> None:
         """Read from ``inner``; ``pace`` is for bytes of blobs."""
         self._inner = inner
@@ -92,6 +99,8 @@ class MirrorRepository:
         self._guard = guard
         self._pace = pace
         self.side = inner.side
+        self._lock = threading.Lock()
+        self._tags: list[str] | None = None
 
     def resolve(self, reference: Reference) -> Resolved:
         """What a name means now; by digest that reads the document, which is kept."""
@@ -109,6 +118,26 @@ class MirrorRepository:
             return io.BytesIO(self._document(descriptor)[offset:])
         stream = self._inner.open(descriptor, offset)
         return stream if self._pace is None else Paced(stream, self._pace)
+
+    def tags(self) -> list[str]:
+        """All tags; asked for once a run, as a pull of none."""
+        with self._lock:
+            if self._tags is None:
+                self._tags = self._inner.tags()
+            return self._tags
+
+    def has_referrers_api(self, subject: Digest) -> bool:
+        """Whether the registry has the API."""
+        return self._inner.has_referrers_api(subject)
+
+    def referrers(self, subject: Digest) -> Sequence[Referrer]:
+        """What the API says is about a digest."""
+        return self._inner.referrers(subject)
+
+    def referrers_by_tag(self, subject: Digest) -> Sequence[Referrer]:
+        """What the fallback tag says, which is a manifest like any other."""
+        with self._guard.pull():
+            return self._inner.referrers_by_tag(subject)
 
     def _document(self, descriptor: Descriptor) -> bytes:
         raw = self._documents.kept.get(descriptor.digest)

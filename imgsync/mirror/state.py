@@ -34,6 +34,20 @@ class SeenBudget:
     when_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found about an image, and when (seconds since 1970).
+
+    Attributes:
+        documents: the digests that something may be about.
+        known: what is known to be about them.
+    """
+
+    when_s: float
+    documents: frozenset[str] = frozenset()
+    known: frozenset[str] = frozenset()
+
+
 @dataclass(slots=True)
 class State:
     """What is known from before. A run adds to it; what it did not touch is dropped when saved.
@@ -41,14 +55,14 @@ class State:
     Attributes:
         seen: for ``SOURCE TARGET``, the source's digest when it was last found or made the same.
         rewritten: for ``DIGEST PLATFORMS``, the digest of the index of only those.
-        referrers: for ``REPOSITORY@DIGEST``, when its referrers were last looked for.
+        referrers: for an image and where it is, what was found about it.
         budgets: by registry.
         last_success_s: when a run last ended without a failure; 0 for never.
     """
 
     seen: dict[str, str] = field(default_factory=dict)
     rewritten: dict[str, str] = field(default_factory=dict)
-    referrers: dict[str, float] = field(default_factory=dict)
+    referrers: dict[str, Checked] = field(default_factory=dict)
     budgets: dict[str, SeenBudget] = field(default_factory=dict)
     last_success_s: float = 0.0
     _touched: set[str] = field(default_factory=set)
@@ -77,17 +91,15 @@ class State:
         """Whether the source is known to have meant something else before."""
         return self.seen.get(key, str(digest)) != str(digest)
 
-    def referrers_are_due(self, key: str, now_s: float, every_s: float) -> bool:
-        """Whether it is time to look for referrers again."""
+    def checked(self, key: str) -> Checked | None:
+        """What was found about an image, if it was ever looked for."""
         self._touched.add(key)
-        asked_s = self.referrers.get(key)
-        # A clock that was set back must not put it off for ever.
-        return asked_s is None or not 0 <= now_s - asked_s < every_s
+        return self.referrers.get(key)
 
-    def remember_referrers(self, key: str, now_s: float) -> None:
-        """They were looked for."""
+    def remember_checked(self, key: str, checked: Checked) -> None:
+        """It was looked for."""
         self._touched.add(key)
-        self.referrers[key] = now_s
+        self.referrers[key] = checked
 
     def to_json(self) -> dict[str, Any]:
         """All that was touched, so that a state does not grow with tags that are gone."""
@@ -103,7 +115,14 @@ class State:
             },
             "format": FORMAT,
             "lastSuccess": self.last_success_s,
-            "referrers": self._kept(self.referrers),
+            "referrers": {
+                key: {
+                    "documents": sorted(checked.documents),
+                    "known": sorted(checked.known),
+                    "when": checked.when_s,
+                }
+                for key, checked in self._kept(self.referrers).items()
+            },
             "rewritten": self._kept(self.rewritten),
             "seen": self._kept(self.seen),
         }
@@ -150,7 +169,14 @@ def _of_json(value: dict[str, Any]) -> State:
     return State(
         seen={str(key): str(text) for key, text in value["seen"].items()},
         rewritten={str(key): str(text) for key, text in value["rewritten"].items()},
-        referrers={str(key): float(when) for key, when in value["referrers"].items()},
+        referrers={
+            str(key): Checked(
+                float(said["when"]),
+                frozenset(str(Digest.parse(text)) for text in said["documents"]),
+                frozenset(str(text) for text in said["known"]),
+            )
+            for key, said in value["referrers"].items()
+        },
         budgets={
             str(host): SeenBudget(
                 int(said["limit"]),

@@ -84,6 +84,7 @@ class Summary:
         config: how the config is called.
         repository_failures: repositories whose tags could not be listed, with the error.
         n_sent_bytes: what was sent to destinations.
+        n_extras: signatures and the like that were sent.
         stopped: why the run ended early; an empty text if it did not.
         last_success_s: when a run last ended well, this one included.
     """
@@ -95,6 +96,7 @@ class Summary:
     n_sent_bytes: int = 0
     n_sent: int = 0
     n_mounted: int = 0
+    n_extras: int = 0
     repository_failures: tuple[tuple[str, ImgsyncError], ...] = ()
     budgets: Mapping[str, SeenBudget] = field(default_factory=dict)
     stopped: str = ""
@@ -108,8 +110,8 @@ class Summary:
 
     @property
     def has_changed(self) -> bool:
-        """Whether a tag means something else at a destination than before."""
-        return any(image.status in CHANGED for image in self.images)
+        """Whether something is at a destination that was not there before."""
+        return self.n_extras > 0 or any(image.status in CHANGED for image in self.images)
 
     @property
     def is_complete(self) -> bool:
@@ -148,6 +150,8 @@ class Summary:
             parts.append(f"{len(self.repository_failures)} repositories failed")
         if self.n_sent_bytes:
             parts.append(f"{_size(self.n_sent_bytes)} sent")
+        if self.n_extras:
+            parts.append(f"{self.n_extras} signatures and the like")
         if self.n_mounted:
             parts.append(f"{self.n_mounted} blobs mounted")
         text = f"{self.config}: {'; '.join(parts)}; {self.duration_s:.1f} s"
@@ -168,6 +172,7 @@ class Summary:
             "ended": _time(self.ended_s),
             "images": [image.to_json() for image in self.images],
             "mounted_objects": self.n_mounted,
+            "referrers": self.n_extras,
             "repositories_failed": [
                 {"message": error.message, "repository": name}
                 for name, error in self.repository_failures

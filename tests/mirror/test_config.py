@@ -107,13 +107,10 @@ sources:
   - {repository: a/c, platforms: [linux/arm64, '!windows'], referrers: [application/spdx+json]}
 """
     first, second = _read(text).sources
-    assert (str(first.platforms), first.referrers, first.tags.latest) == (
-        "linux/amd64",
-        ("none",),
-        2,
-    )
+    assert (str(first.platforms), str(first.referrers)) == ("linux/amd64", "none")
+    assert first.tags.latest == 2
     assert str(second.platforms) == "linux/arm64,!windows/*"
-    assert second.referrers == ("application/spdx+json",)
+    assert str(second.referrers) == "application/spdx+json"
     choice = PlatformChoice.parse(["linux/s390x"])
     first, second = _read(text, defaults=Defaults(to="g.example/q", platforms=choice)).sources
     assert (_target(first), first.platforms) == ("g.example/q/a/b:1", choice)

@@ -223,7 +223,7 @@ def test_regsync() -> None:
         ("ghcr.io/regclient/regctl edge", "registry:5000/regclient/regctl"),
         (f"docker.io/library/debian {every}", "registry:5000/debian"),
     ]
-    assert [source.referrers for source in config.sources] == [("all",)] * 4 + [("none",)]
+    assert [str(source.referrers) for source in config.sources] == ["all"] * 4 + ["none"]
     assert str(config.sources[2].platforms) == "linux/amd64,linux/arm64"
     assert config.hosts == {
         "registry:5000": HostSettings("registry:5000", plain_http=True),
@@ -382,7 +382,7 @@ def test_hauler() -> None:
     ]
     platforms = [str(source.platforms) for source in config.sources]
     assert platforms == ["linux/arm64", "linux/amd64"] + ["linux/arm64"] * 3
-    assert [source.referrers for source in config.sources].count(("none",)) == 1
+    assert [source.referrers.is_none for source in config.sources].count(True) == 1
     assert str(config.sources[3].name) == "g.example/custom-path/app:v1"
 
 

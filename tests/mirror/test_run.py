@@ -130,7 +130,7 @@ sources:
 
 # --- platforms --------------------------------------------------------------------------------
 
-SOME = "defaults: {to: TARGET/m, platforms: linux/amd64}\nsources: [SOURCE/a:1]"
+SOME = "defaults: {to: TARGET/m, platforms: linux/amd64, referrers: none}\nsources: [SOURCE/a:1]"
 
 
 def test_chosen_platforms_become_an_index_of_just_those(mirror: Mirror, tmp_path: Path) -> None:

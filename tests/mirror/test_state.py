@@ -18,7 +18,7 @@ from imgsync.errors import LockHeld, StoreError
 from imgsync.mirror.files import beside, state_path, write_whole
 from imgsync.mirror.lock import hold_lock
 from imgsync.mirror.receipts import PUSHED, REMOVED, Receipt, ReceiptBook, append_receipts
-from imgsync.mirror.state import SeenBudget, State, load_state, save_state
+from imgsync.mirror.state import Checked, SeenBudget, State, load_state, save_state
 from imgsync.model.digest import Digest
 from imgsync.model.reference import Reference
 
@@ -29,7 +29,7 @@ def _state() -> State:
     state = State(last_success_s=1000.5)
     state.remember_seen("a b", ONE)
     state.remember_rewritten(ONE, "linux/amd64", TWO)
-    state.remember_referrers(f"h.e/a@{ONE}", 500.0)
+    state.remember_checked("a", Checked(500.0, frozenset({str(ONE)}), frozenset({"x"})))
     state.budgets["docker.io"] = SeenBudget(100, 76, 21600, 900.0)
     return state
 
@@ -44,6 +44,8 @@ def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert state.rewritten_digest(ONE, "linux/arm64") is None
     assert state.budgets == _state().budgets
     assert state.last_success_s == 1000.5
+    assert state.checked("a") == Checked(500.0, frozenset({str(ONE)}), frozenset({"x"}))
+    assert state.checked("b") is None
     assert state.has_changed("a b", TWO)
     assert not state.has_changed("a b", ONE)
     assert not state.has_changed("new", ONE)
@@ -61,15 +63,6 @@ def test_what_a_run_did_not_touch_is_forgotten(tmp_path: Path) -> None:
     assert list(state.rewritten) == [f"{ONE} linux/amd64"]
     assert not state.seen
     assert not state.referrers
-
-
-def test_referrers_are_looked_for_again_after_a_while() -> None:
-    state = State()
-    assert state.referrers_are_due("x", 1000, 60)
-    state.remember_referrers("x", 1000)
-    assert not state.referrers_are_due("x", 1059, 60)
-    assert state.referrers_are_due("x", 1060, 60)
-    assert state.referrers_are_due("x", 900, 60), "the clock was set back"
 
 
 @given(position=st.integers(0, 10_000), bit=st.integers(0, 7))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from imgsync.mirror.config import MirrorSource
     from imgsync.mirror.formats import Given
     from imgsync.mirror.nodes import Node
+    from imgsync.referrers.choice import ReferrerChoice
 
 _UNABLE: Final = {
     "backup": "keeps no copy of what a tag meant before; a receipt tells its digest",
@@ -185,7 +186,7 @@ class _Reader:
             )
         return PlatformChoice.parse(wanted) if wanted else None
 
-    def _referrers(self, fields: MapNode, defaults: MapNode | None) -> tuple[str, ...] | None:
+    def _referrers(self, fields: MapNode, defaults: MapNode | None) -> ReferrerChoice | None:
         said = []
         for key in ("referrers", "digestTags"):
             node = fields.get(key) or (defaults.get(key) if defaults is not None else None)
