@@ -16,6 +16,8 @@ from imgsync.model.digest import Digest
 from imgsync.model.selection import spellings
 from imgsync.model.strict_json import canonical, parse_object
 from imgsync.stores.archive.archive import Archive
+from imgsync.stores.archive.frames_file import FramesFile
+from imgsync.stores.archive.packed_file import is_packed_name
 from imgsync.stores.archive.rewrite import renamed_in_place, renamed_to_file
 from imgsync.stores.layout import Layout
 from imgsync.stores.layout_folder import LayoutFolder
@@ -138,20 +140,29 @@ def rename_bundle(archive: Archive, path: Path, renaming: Renaming, out: Path | 
     """Write the new names to the bundle ``out``, or into the bundle itself.
 
     Raises:
-        InvalidInput: imgsync did not write the archive, or it is compressed.
+        InvalidInput: imgsync did not write the archive, or compressed it for a name without
+            ``.zst``, or not for one with it.
         InvalidArchive, NoSpace, LockHeld, AccessDenied: see `imgsync.stores.archive.rewrite`.
     """
     lock = archive.lock()
     if lock is None:
         msg = f"{path} was not made by imgsync, and its tail cannot be written anew"
         raise InvalidInput(msg, hint=_make_anew(f"oci-archive:{path}"))
-    if archive.tar.file.size != path.stat().st_size:
+    file = archive.tar.file
+    frames = file if isinstance(file, FramesFile) else None
+    if frames is None and file.size != path.stat().st_size:
         msg = f"{path} is compressed"
         raise InvalidInput(msg, hint=_make_anew(str(path)))
     if out is None:
+        if frames is not None:
+            msg = f"{path} is compressed, and not changed in place"
+            raise InvalidInput(msg, hint="-o NEW.tar.zst makes a new bundle")
         renamed_in_place(path, lock, renaming.before, renaming.result)
-    else:
-        renamed_to_file(path, out, lock, renaming.before, renaming.result)
+        return
+    if is_packed_name(out) != (frames is not None):
+        msg = f"{path} is {'' if frames is not None else 'not '}compressed; {out} says otherwise"
+        raise InvalidInput(msg, hint=_make_anew(str(path)))
+    renamed_to_file(path, out, lock, renaming.before, renaming.result, frames=frames)
 
 
 def rename_layout(layout: Layout, renaming: Renaming) -> None:

@@ -15,10 +15,13 @@ import zstandard
 from imgsync.bundling import making
 from imgsync.bundling.bundle import Bundled, bundle_to_file
 from imgsync.bundling.request import BundleOptions, Request
-from imgsync.errors import InvalidArchive, NoSpace
+from imgsync.errors import InvalidArchive, InvalidInput, NoSpace
 from imgsync.events import Event, Noted, Report, ignore
 from imgsync.model.digest import Digest
 from imgsync.model.lock import DOCKER_PLATFORM
+from imgsync.model.mapping import Mapping
+from imgsync.model.seek_table import Frame, SeekTable
+from imgsync.retagging import plan_renaming, rename_bundle
 from imgsync.stores.archive import compressed
 from imgsync.stores.archive.archive import Archive
 from imgsync.stores.archive.archive_file import journal_of, packed_of, partial_of
@@ -99,8 +102,8 @@ def test_only_what_is_needed_is_decompressed(
     sizes: list[int] = []
     content = FramesFile._decompress
 
-    def counted(self: FramesFile, frame: object) -> bytes:
-        data = content(self, frame)  # type: ignore[arg-type]
+    def counted(self: FramesFile, frame: Frame) -> bytes:
+        data = content(self, frame)
         sizes.append(len(data))
         return data
 
@@ -260,3 +263,64 @@ def test_a_full_disk_while_compressing_keeps_the_tar(
     assert any("kept" in event.message for event in events if isinstance(event, Noted))
     assert not [key for key in source.opened if not is_document(images, key)]
     assert verify(open_archive(path)).is_ok
+
+
+# --- other names ------------------------------------------------------------------------------
+
+TO = Mapping.parse("harbor.example.com/a-project-with-a-long-name")
+
+
+def retagged(path: Path, out: Path | None) -> None:
+    archive = open_archive(path)
+    assert isinstance(archive, Archive)
+    roots = archive.bundle().roots
+    rename_bundle(archive, path, plan_renaming(roots, roots, TO), out)
+
+
+def test_it_is_retagged_without_being_decompressed(
+    images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, path, out = tmp_path / "site.tar", tmp_path / "site.tar.zst", tmp_path / "new.tar.zst"
+    make_all(images, plain)
+    make_all(images, path)
+    retagged(plain, tmp_path / "new.tar")
+    sizes: list[int] = []
+    content = FramesFile._decompress
+
+    def counted(self: FramesFile, frame: Frame) -> bytes:
+        data = content(self, frame)
+        sizes.append(len(data))
+        return data
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FramesFile, "_decompress", counted)
+        retagged(path, out)
+    assert max(sizes) < 1_000_000
+    assert inside(out) == (tmp_path / "new.tar").read_bytes()
+    frames = open_by_position(out)
+    assert isinstance(frames, FramesFile)
+    assert frames.section(0, frames.size).read() == inside(out)
+    assert verify(open_archive(out)).is_ok
+
+
+def test_what_cannot_be_retagged_so_is_told(images: Images, tmp_path: Path) -> None:
+    plain, path = tmp_path / "site.tar", tmp_path / "site.tar.zst"
+    make_all(images, plain)
+    make_all(images, path)
+    with pytest.raises(InvalidInput, match="not changed in place"):
+        retagged(path, None)
+    with pytest.raises(InvalidInput, match=r"is compressed; .* says otherwise"):
+        retagged(path, tmp_path / "new.tar")
+    with pytest.raises(InvalidInput, match=r"is not compressed; .* says otherwise"):
+        retagged(plain, tmp_path / "new.tar.zst")
+    data = plain.read_bytes()
+    parts = [data[start : start + 2**20] for start in range(0, len(data), 2**20)]
+    compressor = zstandard.ZstdCompressor()
+    frames = [compressor.compress(part) for part in parts]
+    table = SeekTable(zip(map(len, frames), map(len, parts), strict=True))
+    other = tmp_path / "other.tar.zst"
+    other.write_bytes(b"".join(frames) + table.to_bytes())
+    assert verify(open_archive(other)).is_ok
+    with pytest.raises(InvalidArchive, match="something else than imgsync compressed it"):
+        retagged(other, tmp_path / "new.tar.zst")
+    assert not (tmp_path / "new.tar.zst").exists()

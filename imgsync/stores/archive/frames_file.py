@@ -76,6 +76,10 @@ class FramesFile:
         left = frame.content_offset + frame.content_size - offset
         return self.read_at(offset, max(BLOCK_BYTES, min(left, WINDOW_BYTES)))
 
+    def raw(self, offset: int) -> bytes:
+        """The bytes of the file itself from there on, as they are."""
+        return self._file.read_at(offset, self._file.size - offset)
+
     def section(self, offset: int, size: int) -> FramesSection:
         """A stream over a part of it."""
         return FramesSection(self, offset, min(offset + size, self.size))

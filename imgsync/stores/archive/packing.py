@@ -124,14 +124,19 @@ class _Packer:
         return packed
 
     def _compress(self, data: bytes) -> bytes:
-        compressor = getattr(self._local, "compressor", None)
-        if compressor is None:
-            import zstandard  # noqa: PLC0415 - costs as much as a small command
+        compress: Callable[[bytes], bytes] | None = getattr(self._local, "compress", None)
+        if compress is None:
+            compress = self._local.compress = new_compressor()
+        return compress(data)
 
-            parameters = zstandard.ZstdCompressionParameters.from_level(
-                LEVEL, window_log=_WINDOW_LOG, write_content_size=True, write_checksum=True
-            )
-            compressor = zstandard.ZstdCompressor(compression_params=parameters)
-            self._local.compressor = compressor
-        frame: bytes = compressor.compress(data)
-        return frame
+
+def new_compressor() -> Callable[[bytes], bytes]:
+    """What makes a frame of some bytes, as the format says it; for one thread."""
+    import zstandard  # noqa: PLC0415 - costs as much as a small command
+
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        LEVEL, window_log=_WINDOW_LOG, write_content_size=True, write_checksum=True
+    )
+    compress: Callable[[bytes], bytes]
+    compress = zstandard.ZstdCompressor(compression_params=parameters).compress
+    return compress

@@ -16,6 +16,7 @@ from imgsync.model.tar_header import END_OF_ARCHIVE, padding
 from imgsync.model.tar_layout import tar_layout
 from imgsync.stores.archive.beside import read_signature, write_beside
 from imgsync.stores.archive.disk import check_room, pwrite_all, sync_folder, turn_os_errors
+from imgsync.stores.archive.packed_tail import packed_tail
 from imgsync.stores.archive.redo import Redo, check_tail, rewrite_in_place
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from imgsync.model.bundle import Root
     from imgsync.model.lock import Lock
     from imgsync.model.tar_layout import TarLayout
+    from imgsync.stores.archive.frames_file import FramesFile
 
 FICLONE: Final = 0x40049409
 """linux/fs.h; the kernel shares the blocks of both files until one of them is written to."""
@@ -34,9 +36,17 @@ _COPY_BYTES: Final = 64 * 1024 * 1024
 
 
 def renamed_to_file(
-    path: Path, out: Path, lock: Lock, old: Sequence[Root], new: Sequence[Root]
+    path: Path,
+    out: Path,
+    lock: Lock,
+    old: Sequence[Root],
+    new: Sequence[Root],
+    *,
+    frames: FramesFile | None = None,
 ) -> None:
     """Make the bundle ``out`` of the one at ``path``, with the names of ``new``.
+
+    ``frames`` is the bundle where it is a compressed one; the new one is then compressed too.
 
     Raises:
         Conflict: both are the same file.
@@ -47,6 +57,9 @@ def renamed_to_file(
         msg = f"{out} is the bundle that is read"
         raise Conflict(msg, hint="give another name, or --in-place")
     offset, old_tail, new_tail = _tails(lock, old, new)
+    if frames is not None:
+        layout = tar_layout(lock, new)
+        offset, old_tail, new_tail = packed_tail(frames, offset, old_tail, new_tail, layout)
     partial = out.with_name(f"{out.name}.partial")
     with turn_os_errors(path):
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
