@@ -26,7 +26,7 @@ from imgsync.stores.registry.retry import RETRY_STATUSES, retry_after_s
 from imgsync.stores.registry.stops import Stops
 from imgsync.stores.registry.token_client import TokenClient
 from imgsync.stores.registry.upload_ways import UploadWays
-from imgsync.stores.registry.wire_errors import Cut, SpeaksPlainHttp
+from imgsync.stores.registry.wire_errors import Cut, NoConnection, SpeaksPlainHttp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -200,6 +200,7 @@ class Host:
         is_first = self.auth.begin()
         known = False
         try:
+            self._persistence.raise_if_dead()
             ask = self._first if is_first and self._is_guess else self._followed
             while True:
                 answer = ask(request, login)
@@ -288,7 +289,7 @@ class Host:
         self.origin = replace(plain, scheme="https")
         try:
             return self._followed(request, login)
-        except (SpeaksPlainHttp, Cut):
+        except (SpeaksPlainHttp, Cut, NoConnection):
             self.origin = plain
         if broken is not None:
             raise broken

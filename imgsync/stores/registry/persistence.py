@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 from imgsync.errors import NetworkError, RateLimited
 from imgsync.events import Report, Retried
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from imgsync.stores.registry.answer import Answer
 
+DEAD_S: Final = 60.0
+"""So long a host that never answered is not tried again, by whomever it is asked for."""
+
 
 class Persistence:
     """The patience with one server, shared by all who ask it."""
@@ -27,6 +31,8 @@ class Persistence:
         self._name = name
         self._report = report
         self._was_reached = False
+        self._n_unreached = 0
+        self._dead: tuple[float, NetworkError] | None = None
 
     def answer(self, exchange: Callable[[], Answer], what: str = "") -> Answer:
         """An answer whose status is worth looking at.
@@ -39,11 +45,14 @@ class Persistence:
         """
         n_failed = 0
         while True:
+            self.raise_if_dead()
             started = self.pace.wait()
             try:
                 answer = exchange()
             except (Cut, NoConnection) as error:
+                self.raise_if_dead()
                 n_failed += 1
+                self._note_unreached(error)
                 if n_failed > self._limit:
                     raise _spent(error, what, n_failed) from error
                 self._hold_up(started, what, error.message)
@@ -63,6 +72,26 @@ class Persistence:
     def _limit(self) -> int:
         # A host that never answered is more likely misspelt than restarting.
         return self.retries if self._was_reached else min(1, self.retries)
+
+    def raise_if_dead(self) -> None:
+        """Whoever waited for another's first request need not find out again that it failed.
+
+        Raises:
+            NetworkError: the host did not answer a short while ago, and never before.
+        """
+        if self._was_reached or self._dead is None:
+            return
+        when, error = self._dead
+        if time.monotonic() - when < DEAD_S:
+            raise type(error)(error.message, hint=error.hint)
+
+    def _note_unreached(self, error: NetworkError) -> None:
+        """Count failures before the first answer, whoever asked: they have the same cause."""
+        if self._was_reached:
+            return
+        self._n_unreached += 1
+        if self._n_unreached > self._limit:
+            self._dead = time.monotonic(), _spent(error, "", self._n_unreached)
 
     def _hold_up(self, started: float, what: str, why: str, asked_s: float | None = None) -> None:
         wait_s = self.pace.failed(started, asked_s)

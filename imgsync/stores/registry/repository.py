@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from imgsync.errors import CollectingGarbage, NetworkError
+from imgsync.errors import CollectingGarbage, NetworkError, NotFound
 from imgsync.stores import Resolved
 from imgsync.stores.registry.endpoint import ACCEPT_DOCUMENTS, Endpoint, described, told_digest
 from imgsync.stores.registry.mirrored import MirrorSource, open_mirrored
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from imgsync.content import Readable, VerifiedStream
+    from imgsync.errors import ImgsyncError
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.model.reference import Reference
@@ -123,7 +124,7 @@ class Repository:
                 answer.close()
                 answer = endpoint.ask("GET", endpoint.blob(descriptor.digest), what, headers)
             if answer.status not in {200, 206}:
-                raise endpoint.error(answer, what)
+                raise _hinted(endpoint.error(answer, what), descriptor)
             return answer
 
         return ResumingBody(ask, descriptor, offset, self.side, self.host.retries)
@@ -290,3 +291,11 @@ class Repository:
                 raise endpoint.error(answer, what)
             answer.close()
         return answer.length in {None, descriptor.size}
+
+
+def _hinted(error: ImgsyncError, descriptor: Descriptor) -> ImgsyncError:
+    """Say of a layer that registries need not have (old Windows images) where it would be."""
+    if isinstance(error, NotFound) and descriptor.urls:
+        hint = f"a foreign layer, which registries may leave out; it names {descriptor.urls[0]}"
+        return NotFound(error.message, hint=hint)
+    return error

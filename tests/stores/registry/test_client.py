@@ -150,6 +150,29 @@ class TestDeadHosts:
             client.repository("registry.invalid", "a/b").missing([DATA])
         assert "DNS" in caught.value.hint
 
+    def test_many_images_of_a_dead_host_fail_together(self, client: Client) -> None:
+        with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
+            host = f"127.0.0.1:{silent.getsockname()[1]}"
+            registries = client.registries(read_timeout_s=0.5, connect_timeout_s=0.5)
+            failed: list[str] = []
+
+            def ask(number: int) -> None:
+                reference = Reference.parse(f"{host}/team/app{number}:1")
+                try:
+                    registries.repository(reference).resolve(reference)
+                except NetworkError as error:
+                    failed.append(error.message)
+
+            threads = [threading.Thread(target=ask, args=(n,)) for n in range(16)]
+            started = time.monotonic()
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert time.monotonic() - started < 5
+            assert len(failed) == 16
+            assert all("no byte came" in message for message in failed)
+
     def test_silence(self, proxy: FaultyProxy, repository: str, client: Client) -> None:
         delay = Delay(seconds=20)
         proxy.on("", "", delay, times=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -208,6 +209,13 @@ def test_a_missing_blob_is_named(proxy: FaultyProxy, store: Repository) -> None:
     with pytest.raises(NotFound, match=f"{store.side}: {absent.digest.short[:5]}|blob sha256"):
         store.open(absent)
     assert proxy.count("GET", str(absent.digest)) == 1
+
+
+def test_a_foreign_layer_says_where_it_would_be(store: Repository) -> None:
+    absent = replace(blob(b"windows"), urls=("https://mcr.example/layer",))
+    with pytest.raises(NotFound) as caught:
+        store.open(absent)
+    assert "https://mcr.example/layer" in caught.value.hint
 
 
 def test_a_line_that_hardly_drips_is_cut(
