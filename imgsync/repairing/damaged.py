@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, Self
 
 from imgsync.content import CHUNK_BYTES
-from imgsync.errors import ImgsyncError, InvalidArchive
+from imgsync.decompression import compression_by_magic
+from imgsync.errors import ImgsyncError, InvalidArchive, InvalidInput
 from imgsync.model.bundle_files import blob_path
 from imgsync.model.digest import Digest
 from imgsync.model.layout_index import parse_layout_index
@@ -23,6 +24,8 @@ from imgsync.model.tar_layout import Member, Place, TarLayout, tar_layout
 from imgsync.model.volumes import named_roots
 from imgsync.stores.archive.disk import pwrite_all, turn_os_errors
 from imgsync.stores.archive.file_slice import FileSlice, holds
+from imgsync.stores.archive.packed_file import is_packed_name
+from imgsync.stores.files import OpenFile
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -50,9 +53,14 @@ class DamagedBundle:
 
         Raises:
             InvalidArchive: no lock can be had; without it no byte has a place.
+            InvalidInput: it is compressed, so that no byte has a place either.
         """
         self.path = path
         self.side = str(path)
+        if is_packed_name(path) or compression_by_magic(OpenFile.at(path).read_at(0, 6)):
+            msg = f"{path} is compressed, and nothing of it is healed in place"
+            hint = f"make it anew from its lock: imgsync bundle -f {path}.lock.json -o FILE"
+            raise InvalidInput(msg, hint=hint)
         with turn_os_errors(path):
             mode = os.O_RDWR if writable else os.O_RDONLY
             self._fd = os.open(path, mode | os.O_CLOEXEC)

@@ -71,6 +71,24 @@ def test_volumes_are_plain_tars(layout: Path, tmp_path: Path) -> None:
     assert "cannot be cut into volumes" in refused.err
 
 
+@pytest.mark.parametrize("command", [["repair"], ["verify", "--request", "want.json"]])
+def test_it_is_not_healed_in_place(site: Path, command: list[str]) -> None:
+    before = site.read_bytes()
+    refused = imgsync(*command, site, code=2)
+    assert "is compressed" in refused.err
+    assert f"-f {site}.lock.json" in refused.err
+    assert site.read_bytes() == before
+
+
+def test_a_damaged_frame_is_told(site: Path) -> None:
+    data = bytearray(site.read_bytes())
+    data[len(data) // 2] ^= 1
+    site.write_bytes(data)
+    told = imgsync("verify", site, code=4)
+    assert "the zstd frame at byte" in told.out + told.err
+    assert f"{site}: {site}" not in told.out + told.err
+
+
 def test_a_wrong_seek_table_is_told_with_a_way_out(site: Path) -> None:
     data = bytearray(site.read_bytes())
     data[-20] ^= 1

@@ -96,7 +96,7 @@ def index_tar(file: ByPosition) -> TarIndex:
     try:
         return _Parser(file).parse()
     except InvalidArchive as error:
-        error.message = f"{file.side}: {error.message}"
+        error.message = f"{file.side}: {error.message.removeprefix(f'{file.side}: ')}"
         error.hint = error.hint or "the file is damaged or was not made for images; get it again"
         error.args = (error.message,)
         raise
