@@ -58,6 +58,9 @@ COMMANDS: Final = {
     "inventory": Entry(
         "inventory", "inventory", "Write down which content a registry, namespace or file has."
     ),
+    "harbor": Entry(
+        "harbor", "harbor", "Show the room, the rules and the rights in a Harbor's projects."
+    ),
     "receipt": Entry("receipt", "receipt", "Prove by a receipt of push or import what arrived."),
     "standalone": Entry(
         "standalone", "standalone", "Make one file of imgsync for hosts without Python."
@@ -76,5 +79,7 @@ ALIASES: Final = {
 }
 """What other tools call it."""
 
-READS_ONLY: Final = frozenset({"diff", "inspect", "inventory", "receipt", "report", "verify"})
+READS_ONLY: Final = frozenset(
+    {"diff", "harbor", "inspect", "inventory", "receipt", "report", "verify"}
+)
 """Commands that leave nothing behind when they are interrupted, and nothing to go on with."""

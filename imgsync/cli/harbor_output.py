@@ -1,4 +1,4 @@
-"""What is told of Harbors: projects that a push goes to, and what `harbor status` found."""
+"""What is told of the Harbor projects that a push goes to."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -69,6 +69,8 @@ class Api:
             ("DELETE", f"/projects/{one}", self._delete_project),
             ("GET", f"/projects/{one}/summary", self._summary),
             ("GET", f"/projects/{one}/immutabletagrules", self._immutable_rules),
+            ("GET", f"/retentions/{one}", self._get_retention),
+            ("GET", "/robots", self._list_robots),
             ("GET", "/quotas", self._list_quotas),
             ("GET", f"/quotas/{one}", self._get_quota),
             ("GET", f"/projects/{one}/repositories", self._list_repositories),
@@ -276,9 +278,57 @@ class Api:
             "name": project.name,
             "owner_name": project.owner,
             "repo_count": n_repositories,
-            "metadata": {"public": "true" if project.public else "false"},
+            "metadata": {
+                "public": "true" if project.public else "false",
+                # A policy has an id of its own; here it is that of the project.
+                **({"retention_id": str(project.id)} if project.retention else {}),
+            },
             **({"registry_id": 1} if project.upstream else {}),
         }
+
+    # Retention, and robots.
+
+    def _get_retention(self, call: Call) -> Response:
+        project = self._visible(replace(call, headers={}))
+        return json_response({"id": project.id, "rules": project.retention})
+
+    def _list_robots(self, call: Call) -> Response:
+        """Those of the system are for administrators, of a project for whoever administers it."""
+        _authenticated(call)
+        found = re.fullmatch(
+            r"Level=(system|project)(?:,ProjectID=(\d+))?", call.query.get("q", "")
+        )
+        if found is None:
+            raise bad_request("invalid query")
+        level, number = found.groups()
+        projects = {project.name: project for project in self._state.projects.values()}
+        owner = next((p for p in projects.values() if str(p.id) == number), None)
+        if level == "system" or owner is None:
+            _sysadmin(call)
+        elif "delete" not in call.identity.actions(owner):
+            raise Refused(403, "FORBIDDEN", "forbidden")
+        rows = [
+            {
+                "name": robot.name,
+                "level": level,
+                "disable": robot.disabled,
+                "expires_at": int(robot.expires),
+                "permissions": [
+                    {
+                        "kind": "project",
+                        "namespace": name,
+                        "access": [
+                            {"resource": "repository", "action": action} for action in actions
+                        ],
+                    }
+                    for name, actions in robot.rights.items()
+                ],
+            }
+            for robot in self._state.robots.values()
+            if robot.system_level == (level == "system")
+            and (owner is None or owner.name in robot.rights)
+        ]
+        return _page(call, rows, "/robots")
 
     # Quotas: for administrators.
 

@@ -75,6 +75,7 @@ class Project:
         blobs: the digests that count against its quota.
         require_signature: only images with a cosign signature can be pulled.
         blocked: digests that can not be pulled, each with the reason.
+        retention: the rules of its retention policy, as the API has them.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Project:
     upstream_is_docker_hub: bool = False
     require_signature: bool = False
     blocked: dict[str, str] = field(default_factory=dict)
+    retention: list[dict[str, Any]] = field(default_factory=list)
     blobs: set[str] = field(default_factory=set)
     created: float = field(default_factory=time.time)
 
