@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from imgsync.content import read_verified
 from imgsync.errors import ImgsyncError, NotFound
-from imgsync.stores import Resolved
+from imgsync.stores import Resolved, in_turn
 from imgsync.walk import check_document_size
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class DocumentReader:
             check_document_size(descriptor)
         except ImgsyncError as error:
             return error
-        for source in self._sources_of(descriptor):
+        for source in in_turn(self._sources_of(descriptor)):
             try:
                 raw = read_verified(source.open(descriptor), descriptor, side=source.side)
             except ImgsyncError as error:

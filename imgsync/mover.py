@@ -16,7 +16,7 @@ from imgsync.errors import (
     RegistryUnavailable,
 )
 from imgsync.events import Advanced, Copied, Named, Report, Retried, Started
-from imgsync.stores import Mounting, Resuming
+from imgsync.stores import Mounting, Resuming, in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,8 +87,7 @@ class Mover:
         self, descriptor: Descriptor, sources: Sequence[int], destination: Destination
     ) -> None:
         last: ImgsyncError = NotFound(f"{descriptor.short} is in no source")
-        for number in sources:
-            source = self._sources[number]
+        for source in in_turn(self._sources[number] for number in sources):
             try:
                 self._send_from(source, descriptor, destination)
             except _SourceFailed as failed:

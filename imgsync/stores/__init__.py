@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from imgsync.content import Readable, VerifiedStream
     from imgsync.model.bundle import Bundle
@@ -144,3 +144,23 @@ class Mounting(Protocol):
     def mount(self, descriptor: Descriptor, origin: Destination) -> bool:
         """Whether the registry linked the content from ``origin``; if not, it must be sent."""
         ...
+
+
+@runtime_checkable
+class Mirrored(Protocol):
+    """A source that reads from mirrors first, if it has any."""
+
+    @property
+    def without_mirrors(self) -> Source:
+        """The place itself; the same object where there are no mirrors."""
+        ...
+
+
+def in_turn(sources: Iterable[Source]) -> Iterator[Source]:
+    """Sources, best first; behind one with mirrors itself without them, because mirrors may lie."""
+    for source in sources:
+        yield source
+        if isinstance(source, Mirrored):
+            behind = source.without_mirrors
+            if behind is not source:
+                yield behind

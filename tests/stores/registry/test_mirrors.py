@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from imgsync.content import read_verified
+from imgsync.documents import reader_of
 from imgsync.errors import DigestMismatch
-from imgsync.events import Noted
+from imgsync.events import Noted, ignore
+from imgsync.model.bundle import Root
 from imgsync.model.reference import Reference
+from imgsync.plan import Wanted, make_plan
+from imgsync.stores.memory import Memory
 from imgsync.stores.registry.credential import Credential
 from imgsync.stores.registry.options import Mirror
+from imgsync.transfer import run
+from imgsync.walk import walk
 from tests.servers.faults import Answer, Corrupt, Cut
 from tests.servers.proxy import FaultyProxy
 from tests.servers.registry import Registry
@@ -110,6 +116,23 @@ def test_a_mirror_that_lies_is_noticed_and_can_be_gone_round(
     with pytest.raises(DigestMismatch):
         fetched(mirrored)
     assert fetched(mirrored.without_mirrors) == CONTENT
+
+
+def test_the_engine_goes_round_a_mirror_that_lies(
+    mirror: FaultyProxy, mirrored: Repository, repository: str
+) -> None:
+    mirror.on("GET", "", Corrupt(at=5), times=None)
+    root = mirrored.resolve(Reference.parse(f"x.example/{repository}:1")).descriptor
+    read = reader_of(mirrored)
+    graph = walk([root], read)
+    assert graph.problems == {}
+    memory = Memory()
+    name = Reference.parse("x.example/team/app:1")
+    wanted = [Wanted(Root(name, root), 0, (0,))]
+    plan = make_plan(wanted, graph, [memory.missing(list(graph.descriptors.values()))])
+    outcome = run(plan, [mirrored], [memory], ignore)
+    assert outcome.failures == {}
+    assert memory.resolve(name).descriptor == root
 
 
 def test_nothing_is_written_to_a_mirror(mirror: FaultyProxy, mirrored: Repository) -> None:
