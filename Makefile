@@ -14,7 +14,7 @@ SERVERS := docker-registry:docker-registry containerd:containerd ctr:containerd 
            nginx:nginx redis-server:redis-server ssh-keygen:openssh-client zstd:zstd \
            chromium:chromium ip:iproute2 ssh:openssh-client sudo:sudo
 
-.PHONY: test servers lint types pytest format demo bench corruptions dist clean
+.PHONY: test servers lint types pytest format demo bench corruptions gap dist clean
 
 test: servers lint types pytest
 
@@ -56,6 +56,11 @@ bench: $(STAMP)
 # Damages a bundle a thousand times; the result is kept in docs/corruptions.md.
 corruptions: $(STAMP)
 	$(BIN)/python -m tests.bench.corruptions -n 1000
+
+# What crosses the gap after an update, and the memory of a very large plan.
+gap: $(STAMP)
+	$(BIN)/python -m tests.bench.gap
+	$(BIN)/python -m tests.bench.memory
 
 # A wheel, a wheelhouse, the standalone file and a Debian package, in dist/.
 dist: $(STAMP)
