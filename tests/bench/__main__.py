@@ -7,14 +7,15 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
-from tests.bench.corpus import large, tiny
+from tests.bench.corpus import CORPORA, fill
 from tests.bench.measure import Figures, best, measure
-from tests.images import Images
 from tests.servers.registry import Registry
-from tests.upload import upload
 
 IMGSYNC = str(Path(sys.executable).with_name("imgsync"))
 RUNS = 3
@@ -36,15 +37,31 @@ threads = [threading.Thread(target=hash_part, args=(n,)) for n in range(workers)
 """
 
 
+@dataclass(frozen=True)
+class Served:
+    """A corpus in a registry: how its images are called there, and what it is."""
+
+    registry: Registry
+    names: list[str]
+    file: Path
+    n_objects: int
+    n_bytes: int
+
+
 @contextmanager
-def serving(images: Images, folder: Path) -> Iterator[tuple[Registry, list[str], Path]]:
-    """A registry that holds the images, their names there, and a list of them for ``-f``."""
+def serving(corpus: str, folder: Path) -> Iterator[Served]:
+    """A registry that holds the corpus, and a list of its images for ``-f``.
+
+    It is filled by a process of its own: a command starts with the memory of whoever starts it,
+    and that would be told as the command's.
+    """
     with Registry() as registry:
-        names = list(upload(registry.url, images).values())
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            names, n_objects, n_bytes = pool.submit(fill, registry.url, corpus).result()
         file = folder / "images.txt"
         file.write_text("\n".join(names) + "\n")
         registry.forget()
-        yield registry, names, file
+        yield Served(registry, names, file, n_objects, n_bytes)
 
 
 def fresh(folder: Path) -> Path:
@@ -79,22 +96,23 @@ def row(what: str, figures: Figures, beside: Figures | None = None) -> None:
     print(f"{what:44} {figures}{ratio}", flush=True)
 
 
-def bench_corpus(title: str, images: Images, folder: Path, *, peers: bool = True) -> None:
-    """Bundle, verify and the peers, over one corpus."""
-    n_bytes = sum(len(data) for data in images.blobs.values())
-    print(f"\n{title}: {len(images.names)} images, {len(images.blobs)} objects, {n_bytes} bytes")
-    with serving(images, folder) as (registry, names, file):
-        figures = bundle(file, folder / "out")
+def bench_corpus(corpus: str, folder: Path) -> None:
+    """Bundle, verify, push and the peers, over one corpus."""
+    with serving(corpus, folder) as served:
+        n_images, n_objects = len(served.names), served.n_objects
+        print(f"\n{corpus}: {n_images} images, {n_objects} objects, {served.n_bytes} bytes")
+        figures = bundle(served.file, folder / "out")
+        registry, names = served.registry, served.names
         n_requests = len(registry.requests("GET", "")) + len(registry.requests("HEAD", ""))
         site = folder / "out" / "site.tar"
         copy = best(RUNS, ["cp", site, folder / "copy.tar"])
         hashing = best(RUNS, [sys.executable, "-c", HASH_ALL_CORES, site, "1"])
         row("imgsync bundle", figures)
-        allowed = len(images.blobs) + len(names) + 10
+        allowed = n_objects + n_images + 10
         print(f"  requests: {n_requests // RUNS} (at most {allowed})")
         row("plain copy of the bundle (cp)", copy, figures)
         row("hashlib SHA-256 of the bundle, one core", hashing, figures)
-        if peers and shutil.which("skopeo"):
+        if shutil.which("skopeo"):
             row("skopeo copy --all, image by image", skopeo(names, folder / "skopeo"), figures)
         all_cores = best(RUNS, [sys.executable, "-c", HASH_ALL_CORES, site, "2"])
         verify = best(RUNS, [IMGSYNC, "verify", "-q", site])
@@ -110,8 +128,8 @@ def main() -> None:
     """Everything."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bench_corpus("large", large(), folder)
-        bench_corpus("tiny", tiny(), folder)
+        for corpus in CORPORA:
+            bench_corpus(corpus, folder)
         click = best(5, [sys.executable, "-c", "import click"])
         print()
         row("python -c 'import click'", click)

@@ -4,6 +4,7 @@ import gzip
 import random
 
 from tests.images import Images, tar_of
+from tests.upload import upload
 
 PLATFORMS = ("linux/amd64", "linux/arm64/v8", "linux/arm/v7")
 LARGE_IMAGES = 40
@@ -52,3 +53,13 @@ def tiny() -> Images:
         ]
         images.name(f"bench.example/tiny/app{number:03}:1", images.index(children))
     return images
+
+
+CORPORA = {"large": large, "tiny": tiny}
+
+
+def fill(url: str, corpus: str) -> tuple[list[str], int, int]:
+    """Make a corpus and put it into a registry."""
+    images = CORPORA[corpus]()
+    names = list(upload(url, images).values())
+    return names, len(images.blobs), sum(len(data) for data in images.blobs.values())
