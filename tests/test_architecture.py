@@ -235,6 +235,7 @@ def test_programs_are_started_in_few_places() -> None:
         "stores/registry/credential_helper.py",  # docker-credential-*
         "signing/ssh.py",  # ssh-keygen
         "standalone/build.py",  # PyInstaller, staticx
+        "fleet/",  # ssh, and ansible-inventory
     )
     _none([i for i in _outside(*places) if i.is_of("subprocess") and i.at_runtime])
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import tempfile
 import threading
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
 
-from imgsync.errors import ContainerdError, InvalidInput, NoSpace
+from imgsync.errors import ContainerdError, InvalidInput, NoSpace, Unreachable
 from imgsync.stores.containerd.parse import last_message, parse_flags, parse_versions
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ _ENVIRONMENT: Final = {
 _FOREIGN_ENVIRONMENT: Final = ("CONTAINERD_ADDRESS", "CONTAINERD_NAMESPACE")
 _ELSEWHERE: Final = frozenset({"ssh", "docker", "podman", "kubectl", "nerdctl", "lxc", "incus"})
 """Programs that run ``ctr`` where our loopback and our files are not."""
+
+_SSH_FAILED: Final = 255
+"""The status by which ssh says that it was itself what failed; ``ctr`` has none above 3."""
 
 HINTS: Final = (
     ("permission denied", "run as root, or as a user who may open the socket"),
@@ -81,6 +85,11 @@ class Ctr:
         """Whether it runs on another host, or where our loopback is not its own."""
         return any(os.path.basename(word) in _ELSEWHERE for word in self.command)  # noqa: PTH119
 
+    @property
+    def place(self) -> str:
+        """Which containerd this is: its socket, for locks."""
+        return os.path.realpath(self.address.removeprefix("unix://"))
+
     def words(self, namespace: str, *args: str) -> tuple[str, ...]:
         """The whole command. ``-a`` and ``-n`` are always said: environments differ."""
         words = ("--address", self.address, "--namespace", namespace, *args)
@@ -124,6 +133,11 @@ class Ctr:
         with self.start(namespace, *args, stdin=given) as process:
             out, err = process.communicate()
         return Ended(args, process.returncode, out, err.decode(errors="replace"))
+
+    def ended_with_empty_file(self, namespace: str, *args: str) -> Ended:
+        """Run a command whose standard input is an empty file; some seek in theirs."""
+        with tempfile.TemporaryFile() as empty:
+            return self.ended(namespace, *args, stdin=empty)
 
     def run(self, namespace: str, *args: str, stdin: IO[bytes] | None = None) -> bytes:
         """What a command printed.
@@ -173,10 +187,12 @@ def environment() -> dict[str, str]:
     return kept | _ENVIRONMENT
 
 
-def failure(ended: Ended) -> ContainerdError | NoSpace:
+def failure(ended: Ended) -> ContainerdError | NoSpace | Unreachable:
     """The error of a command that failed, with the one thing to do about it."""
     command = " ".join(("ctr", *ended.words[:2]))
     message = ended.message or "no message"
+    if ended.status == _SSH_FAILED:
+        return Unreachable(f"{command}: the connection failed: {message}")
     if ended.status == 2 and "panic" in ended.err:
         message = "it crashed (a Go panic)"
     kind = NoSpace if "no space left on device" in message else ContainerdError

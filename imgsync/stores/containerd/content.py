@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 import subprocess
-import tempfile
 from typing import TYPE_CHECKING, Final
 
 from imgsync.errors import ContainerdError, NotFound
@@ -60,8 +59,7 @@ class Content:
         """
         words = ("--expected-size", str(size), "--expected-digest", str(digest))
         key = f"imgsync-adopt-{secrets.token_hex(8)}"
-        with tempfile.TemporaryFile() as empty:
-            ended = self._ctr.ended(self._namespace, "content", "ingest", *words, key, stdin=empty)
+        ended = self._ctr.ended_with_empty_file(self._namespace, "content", "ingest", *words, key)
         return ended.status == 0
 
     def collect_garbage(self) -> None:

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def locked(address: str, namespace: str) -> Iterator[None]:
+def locked(place: str, namespace: str) -> Iterator[None]:
     """Hold the lock; it goes with the process, however that ends.
 
     Raises:
         LockHeld: another run has it; the message says which and since when.
     """
-    path = lock_path(address, namespace)
+    path = lock_path(place, namespace)
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
@@ -50,10 +50,12 @@ def locked(address: str, namespace: str) -> Iterator[None]:
         os.close(fd)
 
 
-def lock_path(address: str, namespace: str) -> Path:
-    """Where the lock is: not beside the socket, whose folder goes when containerd stops."""
-    socket = os.path.realpath(address.removeprefix("unix://"))
-    key = hashlib.sha256(f"{socket}\n{namespace}".encode()).hexdigest()[:16]
+def lock_path(place: str, namespace: str) -> Path:
+    """Where the lock is: not beside the socket, whose folder goes when containerd stops.
+
+    ``place`` is that of a `Ctr`: which containerd.
+    """
+    key = hashlib.sha256(f"{place}\n{namespace}".encode()).hexdigest()[:16]
     for folder in (Path("/run/lock"), Path(os.environ.get("XDG_RUNTIME_DIR", "/nonexistent"))):
         if os.access(folder, os.W_OK | os.X_OK):
             return folder / f"imgsync-{key}.lock"

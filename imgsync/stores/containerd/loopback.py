@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from imgsync.serve.access import OneCredential
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 class Loopback:
     """A registry that only the ``ctr`` that we start can read from; see `serving`."""
 
-    def __init__(self, ctr: Ctr, namespace: str, folder: Path) -> None:
+    def __init__(self, ctr: Ctr, namespace: str, folder: Path | str) -> None:
+        """Let this ``ctr`` find us by a hosts-dir, which is where the ``ctr`` is."""
         self._ctr = ctr
         self._namespace = namespace
         self._folder = folder
@@ -65,6 +67,12 @@ class Loopback:
         """End the fetches that are under way; their images get no name."""
         for process in list(self._running):
             process.terminate()
+
+
+Serve = Callable[
+    ["Containerd", "Source", "Catalog", "Report"], AbstractContextManager[Loopback | None]
+]
+"""How a registry of ours is brought to where a ``ctr`` runs; None if it cannot be."""
 
 
 @contextmanager

@@ -103,6 +103,12 @@ def find_place(said: str, places: Sequence[Place], crictl_file: Path) -> Place:
     raise ContainerdError(msg, hint="is it running? another socket: --address PATH")
 
 
+def find_known(address: str) -> Place | None:
+    """The usual place that has this socket; None for any other."""
+    path = address.removeprefix("unix://")
+    return next((place for place in PLACES if place.address == path), None)
+
+
 def parse_crictl(text: str) -> str:
     """The socket that ``/etc/crictl.yaml`` names, or an empty text."""
     match = _ENDPOINT.search(text)

@@ -486,7 +486,7 @@ def test_what_the_namespace_has_need_not_come(
 def test_two_runs_do_not_meet(load: Loader, ours: Containerd) -> None:
     images = _three_platforms()
     with (
-        locked(ours.ctr.address, ours.namespace),
+        locked(ours.ctr.place, ours.namespace),
         pytest.raises(LockHeld, match=r"process \d+, since "),
     ):
         load(images)

@@ -1,0 +1,1 @@
+"""Many nodes: which there are, and how their containerd is spoken to through ssh."""

@@ -1,0 +1,302 @@
+"""One connection to a node: plain OpenSSH, as the operator has set it up.
+
+Keys, agent, jump hosts, known hosts and ``~/.ssh/config`` are ssh's affair. We add a control
+socket of our own in a folder that nobody else may read, so that all commands of a run share one
+connection, and a session that holds it: a shell on the node that waits for its standard input to
+end. Whatever ends us, ``kill -9`` too, ends that input; the shell then removes its small folder
+and the connection goes. Nothing else is left behind, on either side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import shlex
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import IO, TYPE_CHECKING, Final, Self
+
+from imgsync.errors import AccessDenied, ContainerdError, InvalidInput, Unreachable
+from imgsync.stores.containerd.command import environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from imgsync.fleet.host import Host
+
+CONNECT_S: Final = 30.0
+_SMALL_S: Final = 60.0
+_STOP_S: Final = 5.0
+_MOST_BYTES: Final = 64 * 1024
+_READY: Final = "imgsync-ready"
+
+SESSION: Final = f"""\
+umask 077
+for at in /dev/shm "${{XDG_RUNTIME_DIR:-/nonexistent}}" /run /tmp; do
+    own=$(mktemp -d "$at/imgsync-XXXXXXXX" 2>/dev/null) && : > "$own/empty" && break
+    own=
+done
+[ -n "$own" ] || {{ echo "there is no place for a small temporary file" >&2; exit 1; }}
+trap 'rm -rf "$own"' EXIT
+trap 'exit 1' HUP INT TERM PIPE
+echo "folder $own"
+echo "system $(uname -s) $(uname -m)"
+echo "user $(id -u)"
+grep -hE '^(runtime|image)-endpoint:' /etc/crictl.yaml 2>/dev/null | sed 's/^/crictl /'
+for at in {{sockets}}; do
+    [ -S "$at" ] && echo "socket $at"
+done
+for at in {{commands}}; do
+    command -v "$at" >/dev/null 2>&1 && echo "command $at"
+done
+echo {_READY}
+cat >/dev/null
+"""
+"""What the holding session runs. POSIX shell; all that it writes is an empty file."""
+
+
+class ForwardingRefused(Unreachable):
+    """The node's sshd forwards no ports, or not this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ssh:
+    """How ssh is called, and where control sockets are.
+
+    Attributes:
+        command: its first words.
+        folder: ours alone; short, because a socket's path may have 107 bytes.
+    """
+
+    command: tuple[str, ...]
+    folder: Path
+
+    @classmethod
+    def parse(cls, text: str, folder: Path) -> Self:
+        """Take apart what ``--ssh`` says.
+
+        Raises:
+            InvalidInput: it is empty, or its quotes do not match.
+        """
+        try:
+            words = tuple(shlex.split(text))
+        except ValueError as error:
+            msg = f"--ssh {text}: {error}"
+            raise InvalidInput(msg) from None
+        if not words:
+            msg = "--ssh is empty"
+            raise InvalidInput(msg, hint="for example --ssh 'ssh -F lab/ssh_config'")
+        return cls(words, folder)
+
+
+@dataclass(slots=True)
+class Connection:
+    """A connection that is open within its ``with`` block.
+
+    Attributes:
+        facts: what the holding session said: each first word with what followed it.
+    """
+
+    ssh: Ssh
+    host: Host
+    facts: dict[str, list[str]] = field(default_factory=dict, init=False)
+    _master: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _err: IO[bytes] | None = field(default=None, init=False)
+    _control: str = field(default="", init=False)
+
+    def open(self, session: str, timeout_s: float = CONNECT_S) -> None:
+        """Connect, and run the holding session; see `SESSION`.
+
+        Raises:
+            Unreachable, AccessDenied: ssh's own last words say why.
+        """
+        self._control = str(self.ssh.folder / os.urandom(4).hex())
+        self._err = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
+        words = (
+            *self.ssh.command,
+            *("-o", "ControlMaster=yes", "-o", f"ControlPath={self._control}"),
+            *("-o", "ControlPersist=no", "-o", "BatchMode=yes", "-T", *self._alive()),
+            *self.host.words,
+            f"exec sh -c {shlex.quote(session)}",
+        )
+        self._master = _start(words, subprocess.PIPE, subprocess.PIPE, self._err)
+        self._listen(monotonic() + timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection, and what still runs over it; a second time is harmless."""
+        master, self._master = self._master, None
+        if master is None:
+            return
+        if master.stdin is not None:
+            with contextlib.suppress(OSError):
+                master.stdin.close()
+        try:
+            # The session's trap runs now; commands that still run would keep the connection.
+            master.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            master.terminate()
+            master.wait()
+        for pipe in (master.stdout, self._err):
+            if pipe is not None:
+                pipe.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection stands."""
+        return self._master is not None and self._master.poll() is None
+
+    @property
+    def folder(self) -> str:
+        """The folder on the node: mode 0700, and gone with the connection."""
+        return self.facts["folder"][0]
+
+    def words(self, command: str) -> tuple[str, ...]:
+        """The words that run a line of shell on the node."""
+        return (
+            *self.ssh.command,
+            *("-o", "ControlMaster=no", "-o", f"ControlPath={self._control}"),
+            *("-o", "BatchMode=yes", "-T", *self.host.words, command),
+        )
+
+    def start(
+        self,
+        command: str,
+        *,
+        stdin: int | IO[bytes],
+        stdout: int | IO[bytes],
+        stderr: int | IO[bytes],
+    ) -> subprocess.Popen[bytes]:
+        """The line runs on the node; whoever started it waits for it."""
+        return _start(self.words(command), stdin, stdout, stderr)
+
+    def write(self, name: str, data: bytes) -> str:
+        """Put a small file into the folder on the node; gives its path.
+
+        Raises:
+            ContainerdError: it could not be written there.
+        """
+        path = f"{self.folder}/{name}"
+        ended = subprocess.run(
+            self.words(f"umask 077; exec cat > {shlex.quote(path)}"),
+            input=data,
+            capture_output=True,
+            check=False,
+            timeout=_SMALL_S,
+            env=environment(),
+        )
+        if ended.returncode != 0:
+            msg = f"{path} cannot be written: {_last(ended.stderr)}"
+            raise ContainerdError(msg)
+        return path
+
+    def forward(self, port: int) -> int:
+        """Let a port of the node's loopback lead to ours on this host; gives the node's port.
+
+        Raises:
+            ForwardingRefused: the node's sshd does not let us.
+        """
+        ended = self._control_command("forward", "-R", f"127.0.0.1:0:127.0.0.1:{port}")
+        found = re.search(rb"\d+", ended.stdout)
+        if ended.returncode != 0 or found is None:
+            msg = f"ssh forwards no port: {_last(ended.stderr) or 'refused'}"
+            raise ForwardingRefused(msg)
+        return int(found[0])
+
+    def _control_command(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        command = (*self.ssh.command, "-o", f"ControlPath={self._control}", "-O", *words)
+        return subprocess.run(
+            (*command, *self.host.words),
+            capture_output=True,
+            check=False,
+            timeout=_SMALL_S,
+            stdin=subprocess.DEVNULL,
+            env=environment(),
+        )
+
+    def _alive(self) -> tuple[str, ...]:
+        """Notice a dead line within a minute, unless the operator's configuration says how."""
+        words = (*self.ssh.command, "-G", *self.host.words)
+        try:
+            shown = subprocess.run(
+                words, capture_output=True, check=False, timeout=_SMALL_S, env=environment()
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return ()
+        if b"serveraliveinterval 0\n" in shown.stdout:
+            return ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
+        return ()
+
+    def _listen(self, deadline: float) -> None:
+        master = self._master
+        assert master is not None  # noqa: S101 - see `open`
+        out = master.stdout
+        assert out is not None  # noqa: S101 - it was started with a pipe
+        said = b""
+        while f"{_READY}\n".encode() not in said:
+            ready, _, _ = select.select([out], [], [], max(0.0, deadline - monotonic()))
+            part = os.read(out.fileno(), 4096) if ready else b""
+            said += part
+            if not part or len(said) > _MOST_BYTES:
+                raise self._refused(timed_out=not ready)
+        for line in said.decode(errors="replace").splitlines():
+            word, _, rest = line.partition(" ")
+            self.facts.setdefault(word, []).append(rest)
+
+    def _refused(self, *, timed_out: bool) -> Unreachable | AccessDenied:
+        master, err = self._master, self._err
+        assert master is not None and err is not None  # noqa: S101, PT018 - see `open`
+        if timed_out:
+            master.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            master.wait(_STOP_S)
+        err.seek(0)
+        text = _last(err.read())
+        if timed_out:
+            return Unreachable(f"no answer within {CONNECT_S:.0f} s{': ' if text else ''}{text}")
+        lower = text.lower()
+        if "permission denied" in lower or "too many authentication" in lower:
+            hint = "keys come from ssh's own configuration and agent; try: ssh HOST true"
+            return AccessDenied(f"ssh: {text}", hint=hint)
+        hint = ""
+        if "host key verification" in lower:
+            hint = "log in once by hand to see and take its key, or add it to known_hosts"
+        return Unreachable(f"ssh: {text or f'status {master.returncode}'}", hint=hint)
+
+
+def _start(
+    words: tuple[str, ...],
+    stdin: int | IO[bytes],
+    stdout: int | IO[bytes],
+    stderr: int | IO[bytes],
+) -> subprocess.Popen[bytes]:
+    """In a session of its own: Ctrl-C is for us, and we end what we started."""
+    try:
+        return subprocess.Popen(
+            words,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=environment(),
+            start_new_session=True,
+        )
+    except OSError as error:
+        msg = f"{words[0]}: {error.strerror or error}"
+        raise Unreachable(
+            msg, hint="install an OpenSSH client, or say how: --ssh COMMAND"
+        ) from None
+
+
+def _last(stderr: bytes) -> str:
+    """The last line that ssh said, without its decoration."""
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines()]
+    return next((line for line in reversed(lines) if line), "")
