@@ -14,9 +14,15 @@ from imgsync.cli.connection import connection_options
 from imgsync.cli.context import Context
 from imgsync.cli.inputs import STDIN, read_input
 from imgsync.cli.mirror_output import raise_unfinished, tell_plan, tell_sources
-from imgsync.cli.options import mapping_options, platform_option
+from imgsync.cli.options import (
+    harbor_options,
+    mapping_options,
+    platform_option,
+    referrers_option,
+)
 from imgsync.cli.output import say
 from imgsync.errors import Differs, ImgsyncError, InvalidInput
+from imgsync.harbor.gate import HarborGate
 from imgsync.mirror.config import Defaults, MirrorConfig
 from imgsync.mirror.connecting import with_hosts
 from imgsync.mirror.files import state_path
@@ -31,8 +37,10 @@ from imgsync.mirror.session import MirrorFiles, mirror_once, wait
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from imgsync.harbor.preflight import HarborOptions
     from imgsync.model.mapping import Mapping
     from imgsync.model.platform import PlatformChoice
+    from imgsync.referrers.choice import ReferrerChoice
 
 T = TypeVar("T")
 
@@ -45,6 +53,15 @@ T = TypeVar("T")
 @click.argument("config_path", metavar="CONFIG")
 @mapping_options
 @platform_option
+@referrers_option
+@harbor_options
+@click.option(
+    "--recheck-referrers",
+    default="24h",
+    show_default=True,
+    metavar="TIME",
+    help="How often to ask what is new about images that are the same.",
+)
 @click.option(
     "--format",
     "format_name",
@@ -78,6 +95,9 @@ def mirror(
     config_path: str,
     mapping: Mapping,
     choice: PlatformChoice,
+    referrers: ReferrerChoice,
+    harbor: HarborOptions,
+    recheck_referrers: str,
     format_name: str | None,
     check: bool,
     dry_run: bool,
@@ -96,7 +116,7 @@ def mirror(
     sync, regsync, image-syncer or hauler. It is one run: cron, a systemd timer or a CronJob is
     the clock.
     """
-    config = load_config(config_path, mapping, choice, format_name or "")
+    config = load_config(config_path, mapping, choice, referrers, format_name or "")
     if check:
         tell_sources(config)
         return
@@ -107,14 +127,15 @@ def mirror(
         amount("--time-limit", time_limit, parse_duration),
         amount("--byte-limit", byte_limit, parse_size),
         dry_run,
+        amount("--recheck-referrers", recheck_referrers, parse_duration) or 0.0,
     )
     most_s = amount("--jitter", jitter, parse_duration)
     if most_s is not None and not dry_run:
         wait(jitter_s(most_s))
     with connect(context, config) as registries:
-        summary = mirror_once(
-            config, registries, files, context.report, options, f"imgsync mirror {config_path}"
-        )
+        gate = HarborGate(registries, harbor, context.report, jobs=context.jobs)
+        command = f"imgsync mirror {config_path}"
+        summary = mirror_once(config, registries, files, context.report, options, command, gate)
     if dry_run:
         tell_plan(summary)
         return
@@ -141,7 +162,11 @@ def amount(option: str, text: str | None, parse: Callable[[str], T]) -> T | None
 
 
 def load_config(
-    path: str, mapping: Mapping, choice: PlatformChoice, format_name: str
+    path: str,
+    mapping: Mapping,
+    choice: PlatformChoice,
+    referrers: ReferrerChoice | None = None,
+    format_name: str = "",
 ) -> MirrorConfig:
     """Read CONFIG, with what the command line says in front of its own defaults.
 
@@ -155,6 +180,7 @@ def load_config(
         rules=tuple(f"{rule.pattern}={rule.template}" for rule in mapping.rules) or None,
         keep_registry=mapping.keep_registry or None,
         platforms=None if choice.is_all else choice,
+        referrers=None if referrers is None or referrers.is_all else referrers,
     )
     return read_config(raw, label, format_name=format_name, defaults=defaults)
 

@@ -79,7 +79,7 @@ def prune(
     the config no longer selects, and that are older than --keep; never a digest that another tag
     or a lock needs. CONFIG and options are those of `imgsync mirror`.
     """
-    config = load_config(config_path, mapping, choice, "")
+    config = load_config(config_path, mapping, choice)
     files = files_of(config_path, state_file)
     keep_s = amount("--keep", keep, parse_duration) or 0.0
     locked = digests_of(_locked(path) for path in locks)

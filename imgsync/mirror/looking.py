@@ -15,6 +15,7 @@ from imgsync.errors import ImgsyncError
 from imgsync.mirror.platforms import narrow
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     from imgsync.mirror.items import MirrorItem
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.model.reference import Reference
+    from imgsync.pushing.gate import Gate
     from imgsync.stores import Source
 
 
@@ -45,7 +47,7 @@ class Looked:
         root: what it is at the source; None where that needed no asking, or failed.
         before: what the target's tag means.
         is_same: whether the target is what it should be.
-        error: it could not be found out.
+        error: it could not be found out; ``failed_at_target`` says where.
         left_out: manifests of platforms that are not wanted.
         about: what was found about it, as `imgsync.mirror.recheck` marks it.
     """
@@ -55,6 +57,7 @@ class Looked:
     before: Descriptor | None = None
     is_same: bool = False
     error: ImgsyncError | None = None
+    failed_at_target: bool = False
     left_out: frozenset[Digest] = frozenset()
     about: set[str] = field(default_factory=set)
 
@@ -71,8 +74,13 @@ def look(
     state: State,
     *,
     jobs: int,
+    gate: Gate | None = None,
 ) -> list[Looked]:
-    """Look at all images; one that fails stops no other."""
+    """Look at all images; one that fails stops no other.
+
+    ``gate`` is asked about targets that did not answer as they should: a project that is missing
+    may be one that is to be created, and else it knows better why.
+    """
     with ThreadPoolExecutor(jobs, "look") as pool:
         pending = [
             (
@@ -83,6 +91,8 @@ def look(
             for item in items
         ]
         looked = [_looked(*entry) for entry in pending]
+        if gate is not None:
+            _ask_gate([one for one in looked if one.failed_at_target], open_target, gate)
         list(pool.map(lambda one: _compare(one, open_source, state), looked))
     return looked
 
@@ -103,10 +113,27 @@ def _looked(
     looked = Looked(item)
     try:
         looked.before = target.result()
+    except ImgsyncError as error:
+        looked.error, looked.failed_at_target = error, True
+    try:
         looked.root = source.result() if source is not None else None
     except ImgsyncError as error:
-        looked.error = error
+        looked.error, looked.failed_at_target = error, False
     return looked
+
+
+def _ask_gate(failed: Sequence[Looked], open_target: OpenTarget, gate: Gate) -> None:
+    refused = gate.refused([looked.item.target for looked in failed]) if failed else {}
+    for looked in failed:
+        target = looked.item.target
+        if target.name in refused:
+            looked.error = refused[target.name]
+            continue
+        try:
+            looked.before = open_target(target).digest_of_tag(target.tag)
+            looked.error, looked.failed_at_target = None, False
+        except ImgsyncError as error:
+            looked.error = error
 
 
 def _compare(looked: Looked, open_source: OpenSource, state: State) -> None:

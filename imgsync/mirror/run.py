@@ -123,6 +123,7 @@ class MirrorRun:
         self._recheck = Recheck(
             state, self._collector, self._source, self._options.recheck_s, clock
         )
+        self._gate = gate
         self._mover = Mover(
             self._source,
             registries.repository,
@@ -151,6 +152,7 @@ class MirrorRun:
             self._registries.repository,
             self.state,
             jobs=self._options.jobs,
+            gate=self._gate,
         )
         due = self._due(looked)
         moving = [one for one in looked if self._has_to_move(one, due)]
@@ -211,11 +213,11 @@ class MirrorRun:
 
     def _move(self, moving: Sequence[Looked]) -> str:
         """Move all of them; says why not, if a limit was reached."""
+        if self._options.dry_run:
+            self._outcomes += self._would_move(moving)
+            return ""
         batches = list(_batches(moving))
         for number, batch in enumerate(batches):
-            if self._options.dry_run:
-                self._outcomes += [_would_move(looked) for looked in batch]
-                continue
             try:
                 self._allowance.check()
                 self._mover.move(batch)
@@ -227,6 +229,17 @@ class MirrorRun:
                         self._outcomes.append(outcome_of(looked, spent))
                 return spent.message
         return self._allowance.spent
+
+    def _would_move(self, moving: Sequence[Looked]) -> list[ImageOutcome]:
+        """What a run would make of them; no manifest is read, since that may count as a pull."""
+        targets = [looked.item.target for looked in moving]
+        refused = self._gate.refused(targets) if self._gate is not None and targets else {}
+        outcomes = []
+        for looked in moving:
+            error = refused.get(looked.item.target.name)
+            status = Status.NEW if looked.before is None else Status.UPDATED
+            outcomes.append(outcome_of(looked, error, status=None if error else status))
+        return outcomes
 
     def _summary(self, chosen: Chosen, stopped: str) -> Summary:
         now_s = self._clock()
@@ -274,8 +287,3 @@ def _batches(moving: Sequence[Looked]) -> Iterator[Sequence[Looked]]:
 
 def _unplaced(unplaced: Unplaced) -> ImageOutcome:
     return ImageOutcome(str(unplaced.source), "", Status.FAILED, error=unplaced.error)
-
-
-def _would_move(looked: Looked) -> ImageOutcome:
-    status = Status.NEW if looked.before is None else Status.UPDATED
-    return outcome_of(looked, None, status=status)

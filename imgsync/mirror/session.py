@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from imgsync.mirror.run import AllRegistries
     from imgsync.mirror.state import State
     from imgsync.mirror.summary import Summary
+    from imgsync.pushing.gate import Gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def mirror_once(
     report: Report,
     options: RunOptions,
     command: str,
+    gate: Gate | None = None,
 ) -> Summary:
     """One run with everything around it.
 
@@ -79,7 +81,7 @@ def mirror_once(
         def write_receipt(receipt: Receipt) -> None:
             append_receipts(files.receipts, [receipt])
 
-        run = MirrorRun(config, registries, state, report, options, write_receipt)
+        run = MirrorRun(config, registries, state, report, options, write_receipt, gate)
         try:
             summary = run()
         finally:

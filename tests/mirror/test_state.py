@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgsync.errors import LockHeld, StoreError
@@ -65,6 +65,7 @@ def test_what_a_run_did_not_touch_is_forgotten(tmp_path: Path) -> None:
     assert not state.referrers
 
 
+@settings(deadline=None)  # it syncs to disk
 @given(position=st.integers(0, 10_000), bit=st.integers(0, 7))
 def test_any_flipped_bit_makes_a_state_ignored(
     tmp_path_factory: pytest.TempPathFactory, position: int, bit: int
