@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from requests import Response
 from requests.adapters import HTTPAdapter
 from urllib3 import ProxyManager
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -62,6 +63,12 @@ class OriginAdapter(HTTPAdapter):
     def request_url(self, request: PreparedRequest, *_args: object, **_settings: object) -> str:
         """The path, or all of it for a proxy that is not tunnelled through."""
         return str(request.url) if self._sends_whole_url else str(request.path_url)
+
+    def build_response(self, req: PreparedRequest, resp: Any) -> Response:  # noqa: ARG002
+        """Only what came over the wire: nothing reads cookies, encodings and copies of headers."""
+        response = Response.__new__(Response)
+        response.raw = resp
+        return response
 
     def close(self) -> None:
         """Close all connections that nobody uses."""

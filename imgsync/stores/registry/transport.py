@@ -83,7 +83,7 @@ class Transport:
             ours = turned(error, origin, via_proxy=adapter.has_proxy)
             if ours is None:
                 raise
-            raise ours from error
+            raise ours from None  # urllib3's text has the whole query, and so signatures
         return Answer(response.raw, method, origin, target)
 
     def close(self) -> None:

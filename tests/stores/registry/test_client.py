@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import traceback
 from typing import TYPE_CHECKING
 
 import pytest
@@ -247,6 +248,13 @@ class TestQuotas:
 
 
 class TestHostileAnswers:
+    def test_signatures_are_in_no_traceback(self, proxy: FaultyProxy, store: Repository) -> None:
+        location = "http://127.0.0.1:1/bucket?X-Signature=s3cret"
+        proxy.on("GET", "/blobs/", Answer(307, {"Location": location}), times=None)
+        with pytest.raises(NetworkError) as caught:
+            store.open(DATA)
+        assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
     def test_control_characters_do_not_reach_the_terminal(
         self, proxy: FaultyProxy, store: Repository
     ) -> None:

@@ -6,6 +6,12 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from imgsync.errors import AccessDenied, InvalidInput, NetworkError, Unreachable
 from imgsync.model.reference import Reference
@@ -129,6 +135,40 @@ def test_files_that_are_none_are_named(secure: Registry, client: Client, tmp_pat
         store = client.repository(secure.host, "a/b", ca_files=ForHosts(str(ca_file)))
         with pytest.raises(InvalidInput, match=str(ca_file)):
             store.missing([DATA])
+
+
+def test_certificates_that_are_none_are_named(
+    secure: Registry, authority: Authority, client: Client, tmp_path: Path
+) -> None:
+    mine, other = authority.issue("me", client=True), authority.issue("you", client=True)
+    (tmp_path / "locked.key").write_bytes(
+        load_pem_private_key(mine.key.read_bytes(), None).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+        )
+    )
+    for cert, key, why in (
+        (mine.certificate, other.key, "do not fit"),
+        (mine.certificate, tmp_path / "absent", "cannot be read"),
+        (mine.certificate, tmp_path / "locked.key", "is encrypted"),
+    ):
+        store = client.repository(
+            secure.host, "a/b", certs=ForHosts(str(cert)), keys=ForHosts(str(key))
+        )
+        with pytest.raises(InvalidInput, match=why):
+            store.missing([DATA])
+
+
+def test_docker_keeps_pairs_in_folders(
+    authority: Authority, client: Client, tmp_path: Path
+) -> None:
+    mine = authority.issue("someone", client=True)
+    with Registry(certificate=authority.issue(), client_ca=authority.ca) as server:
+        folder = tmp_path / ".config/containers/certs.d" / server.host
+        folder.mkdir(parents=True)
+        shutil.copy(authority.ca, folder / "ca.crt")
+        shutil.copy(mine.certificate, folder / "client.cert")
+        shutil.copy(mine.key, folder / "client.key")
+        put(client.repository(server.host, "a/b", environ={"HOME": str(tmp_path)}), DATA, b"data")
 
 
 def test_a_token_server_is_trusted_by_the_same_authority(
