@@ -178,3 +178,17 @@ def test_chunks_are_closed_by_an_empty_put(harbor: Harbor, somebody: Somebody) -
         proxy.on("(PUT|PATCH)", "/uploads/", LimitBody(1_500_000), times=None)
         assert somebody.push(images, proxy.host).failures == []
     assert harbor.recorded_size(layer) == len(images.blobs[layer])
+
+
+def test_signatures_arrive_without_a_manifest_being_read(
+    harbor: Harbor, somebody: Somebody
+) -> None:
+    images = large()
+    subject = images.names[NAME]
+    images.referrer(subject, "application/spdx+json", b"{}", "registry.example/team/app")
+    images.cosign_signature(subject, "registry.example/team/app")
+    for _ in range(2):
+        assert somebody.push(images, harbor.host).failures == []
+    assert harbor.count("GET", "/manifests/") == 0
+    assert len(harbor.state.referrers("team/app", subject["digest"])) == 1
+    assert harbor.state.is_signed("team/app", subject["digest"])
