@@ -52,8 +52,10 @@ _HINTS: Final = (
     (r"invalid repository name", "Harbor needs PROJECT/NAME"),
     (
         r"blob unknown to registry",
-        "if it has layers with urls (Windows images), a registry of distribution takes it only "
-        "with validation.manifests.urls.allow in its configuration",
+        (
+            "if it has layers with urls (Windows images), a registry of distribution takes it "
+            "only with validation.manifests.urls.allow in its configuration"
+        ),
     ),
     (r"HTTP request to an HTTPS server", "the registry speaks https: leave --plain-http away"),
 )
