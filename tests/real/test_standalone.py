@@ -49,10 +49,9 @@ def root(tmp_path: Path, standalone: Path) -> Iterator[Path]:
 
 
 def run(root: Path, *arguments: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin") or "chroot", str(root), "/imgsync", *arguments],
-        capture_output=True, text=True, check=False, env={},
-    )  # fmt: skip
+    chroot = shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin") or "chroot"
+    command = [chroot, str(root), "/imgsync", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={})
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -97,8 +96,8 @@ def test_what_is_carried_installs_without_a_network(standalone: Path, tmp_path: 
     wheelhouse = next((tmp_path / "dist").glob("*-wheelhouse.tar"))
     subprocess.run(["tar", "-xf", wheelhouse, "-C", tmp_path], check=True)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    pip = [tmp_path / "venv/bin/pip", "install", "--quiet", "--no-index", "--find-links"]
-    subprocess.run([*pip, tmp_path / "wheelhouse", "imgsync"], check=True)
+    pip = [str(tmp_path / "venv/bin/pip"), "install", "--quiet", "--no-index", "--find-links"]
+    subprocess.run([*pip, str(tmp_path / "wheelhouse"), "imgsync"], check=True)
     said = subprocess.run(
         [tmp_path / "venv/bin/imgsync", "--version"], check=True, capture_output=True, text=True
     ).stdout
