@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-NAMESPACE = "k8s.io"
+NAMESPACE = "site"
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from imgsync.documents import reader_of
+from imgsync.model.bundle import AbsentReason
 from imgsync.model.digest import Digest
 from imgsync.model.platform import Platform
 from imgsync.stores.archive.opening import open_archive
@@ -48,6 +49,7 @@ class Loader:
         leave_out: Iterable[str] = (),
         replace: Mapping[str, bytes] | None = None,
         absent: Iterable[str] = (),
+        why: AbsentReason = AbsentReason.PLATFORM,
         rename: Callable[[Reference], Reference] | None = None,
         into: Containerd | None = None,
         as_layout: bool = False,
@@ -70,7 +72,7 @@ class Loader:
             source,
             ImportOptions(**options),
             self.events.append,
-            absent=declared,
+            absent=dict.fromkeys(declared, why),
         )
 
     def _written(

@@ -92,11 +92,16 @@ def _push(
 
 
 def test_the_famous_failure(
-    ours: Containerd, containerd: Server, registry: Registry, repository: str, images: Images
+    ours: Containerd,
+    containerd: Server,
+    registry: Registry,
+    other_registry: Registry,
+    repository: str,
+    images: Images,
 ) -> None:
     """`ctr images pull`, tag, push: `content digest … not found`, while `check` says complete."""
     name = upload(registry.url, images, prefix=f"{repository}/from/")[NAME]
-    target = f"{registry.host}/{repository}/to:1"
+    target = f"{other_registry.host}/{repository}/to:1"
     namespace = ours.namespace
     containerd.ctr("images", "pull", "--plain-http", name, namespace=namespace)
     check = containerd.ctr("images", "check", namespace=namespace)
@@ -106,17 +111,16 @@ def test_the_famous_failure(
     assert failed.returncode != 0
     assert re.search(r"content digest sha256:[0-9a-f]{64}.*not found", failed.stderr.decode())
     # Through imgsync the same push says before the first byte what is the matter.
-    before = len(registry.requests("", repository))
     (pushed,) = push_through_ctr(
         ours,
-        [CtrPush(Reference.parse(name), Reference.parse(target))],
-        lambda _host: RegistryAccess(registry.url),
-        _confirm(registry),
+        [CtrPush(Reference.parse(name), _target(other_registry, f"{repository}/ours"))],
+        lambda _host: RegistryAccess(other_registry.url),
+        _confirm(other_registry),
         lambda _event: None,
     )
     assert isinstance(pushed.error, MissingContent)
     assert "linux/arm64" in pushed.error.message
-    assert len(registry.requests("", repository)) == before
+    assert not other_registry.requests("", f"{repository}/ours/")
 
 
 def test_the_famous_failure_fixed(
