@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from imgsync.events import Report
     from imgsync.mirror.config import HostSettings
     from imgsync.stores.registry.answer import Answer
-    from imgsync.stores.registry.client import Host
     from imgsync.stores.registry.options import ConnectionOptions
     from imgsync.stores.registry.origin import Origin
+    from imgsync.stores.registry.sites import Site
 
 
 class HostPace:
@@ -116,20 +116,14 @@ class PacedRegistries(Registries):
     ) -> None:
         """``settings`` are those of a mirror's config."""
         super().__init__(options, report, environ)
-        self._pacing = threading.Lock()
         self._paces = {name: HostPace(host) for name, host in settings.items()}
 
     def pace_of(self, name: str) -> HostPace | None:
         """The limits of a registry, or None for none."""
         return self._paces.get(name)
 
-    def host(self, name: str) -> Host:
-        """The registry of this name, within its limits."""
-        host = super().host(name)
-        pace = self._paces.get(name)
-        if pace is not None and pace.is_limited:
-            with self._pacing:
-                inner = host._transport  # noqa: SLF001 - the one place where all requests pass
-                if not isinstance(inner, PacedTransport):
-                    host._transport = PacedTransport(inner, pace)  # noqa: SLF001 - likewise
-        return host
+    def transport_to(self, site: Site) -> Transport:
+        """The connections for one registry, within its limits."""
+        inner = super().transport_to(site)
+        pace = self._paces.get(site.name)
+        return inner if pace is None or not pace.is_limited else PacedTransport(inner, pace)

@@ -1,32 +1,27 @@
-"""Host: one registry as its repositories see it. Retries, redirects and authentication.
+"""Host: one registry as its repositories see it, and all that is learned about it in a run.
 
-One `ask` is one question; behind it may be several requests: with a token after a 401, again
-after a failure, at another place after a redirect. What an answer means is left to the caller,
-`imgsync.stores.registry.refusals` puts it into words.
+One `ask` is one question; behind it may be several requests: again after a failure (`persistence`),
+with a token after a 401, at another place after a redirect (`asking`). What an answer means is left
+to the caller; `refusals` puts it into words.
 """
 
 from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from imgsync.errors import NetworkError
 from imgsync.events import Noted, Report
+from imgsync.stores.registry.asking import Asking
 from imgsync.stores.registry.auth import Authenticator
-from imgsync.stores.registry.challenge import Challenge, parse_challenges
 from imgsync.stores.registry.envelope import printable
-from imgsync.stores.registry.origin import Origin, redacted, split_url
 from imgsync.stores.registry.persistence import Persistence
 from imgsync.stores.registry.quota import Quota, parse_quota
-from imgsync.stores.registry.request import Login as How
-from imgsync.stores.registry.request_auth import RequestAuth
 from imgsync.stores.registry.retry import RETRY_STATUSES, retry_after_s
 from imgsync.stores.registry.stops import Stops
 from imgsync.stores.registry.token_client import TokenClient
 from imgsync.stores.registry.upload_ways import UploadWays
-from imgsync.stores.registry.wire_errors import Cut, NoConnection, SpeaksPlainHttp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -34,14 +29,12 @@ if TYPE_CHECKING:
     from imgsync.content import Readable
     from imgsync.stores.registry.answer import Answer
     from imgsync.stores.registry.credential import Credential
+    from imgsync.stores.registry.origin import Origin
     from imgsync.stores.registry.request import Request
     from imgsync.stores.registry.transport import Transport
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-MAX_REDIRECTS: Final = 10
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
 class Host:
@@ -49,7 +42,7 @@ class Host:
 
     Attributes:
         name: as in image names, ``docker.io``.
-        origin: where its API is; ``api`` is the path below which the endpoints are.
+        api: the path below which the endpoints are.
         quota: what the registry last said about its pull limit, or None.
         has_referrers_api: whether it lists referrers; None until it was asked.
         referrers_probe: held while that is asked, so that it is asked once.
@@ -80,7 +73,6 @@ class Host:
         ``origin`` is without TLS.
         """
         self.name = name
-        self.origin = origin
         self.api = api
         self.retries = retries
         self.quota: Quota | None = None
@@ -99,11 +91,23 @@ class Host:
         self._transport = transport
         self._tokens = TokenClient(name, transport, trusted, retries, report)
         self._persistence = Persistence(name, retries, report)
+        self._asking = Asking(
+            name,
+            origin,
+            self.auth,
+            transport,
+            api=api,
+            headers=headers or {},
+            is_plain_http=is_plain_http,
+            is_guess=is_guess,
+        )
         self._report = report
-        self._headers = dict(headers or {})
-        self._is_plain_http = is_plain_http
-        self._is_guess = is_guess
         self._warned: set[str] = set()
+
+    @property
+    def origin(self) -> Origin:
+        """Where its API is; the first answer may show that it is on https after all."""
+        return self._asking.origin
 
     def each(self, ask: Callable[[T], R], items: Sequence[T]) -> list[R]:
         """What ``ask`` answers for each item, in order; as many at once as the host has jobs.
@@ -136,7 +140,13 @@ class Host:
                 will not help within the run.
             AccessDenied: there is no token to be had.
         """
-        return self._persistence.answer(lambda: self._once(request), request.what)
+
+        def once() -> Answer:
+            answer = self._asking.answer(request, self._persistence.raise_if_dead)
+            self._note(answer)
+            return answer
+
+        return self._persistence.answer(once, request.what)
 
     def send(self, request: Request, body: bytes | Readable) -> Answer:
         """Send a body that can be read only once: one try, whose answer is returned.
@@ -148,27 +158,14 @@ class Host:
         """
         pace = self._persistence.pace
         started = pace.wait()
-        origin = request.origin or self.origin
-        login = RequestAuth(self.auth, request.scopes, request.repository, self._ping)
-        headers = self._headers_to(origin, request, login)
         try:
-            answer = self._transport.exchange(
-                request.method,
-                origin,
-                request.target,
-                headers,
-                body,
-                read_timeout_s=request.read_timeout_s,
-            )
+            answer = self._asking.stream(request, body)
         except NetworkError:
             pace.failed(started)
             raise
-        answer.who = login.who
-        if answer.status == 401:
-            login.again(_challenges(answer))
-        elif answer.status in RETRY_STATUSES:
+        if answer.status in RETRY_STATUSES:
             pace.failed(started, retry_after_s(answer.headers.get("Retry-After", "")))
-        else:
+        elif answer.status != 401:
             pace.succeeded()
         return answer
 
@@ -178,13 +175,7 @@ class Host:
         Raises:
             NetworkError: it leads from https to plain http elsewhere, or nowhere.
         """
-        origin, target = split_url(location.strip(), base)
-        is_ours = origin.host == self.origin.host
-        if is_ours and origin.scheme == "http" and self.origin.scheme == "https":
-            # Behind a proxy that does not set X-Forwarded-Proto, registries call themselves http.
-            origin = self.origin
-        self._check_redirect(self.origin, origin, redacted(location))
-        return origin, target
+        return self._asking.resolved(location, base)
 
     def close(self) -> None:
         """Wake up who waits, and close the connections that nobody uses."""
@@ -193,114 +184,6 @@ class Host:
         self.stops.close()
         self._tokens.close()
         self._transport.close()
-
-    def _once(self, request: Request) -> Answer:
-        """The answer to a request with the authentication that the registry wants."""
-        login = RequestAuth(self.auth, request.scopes, request.repository, self._ping)
-        is_first = self.auth.begin()
-        known = False
-        try:
-            self._persistence.raise_if_dead()
-            ask = self._first if is_first and self._is_guess else self._followed
-            while True:
-                answer = ask(request, login)
-                ask = self._followed
-                is_ours = answer.origin == self.origin
-                if answer.status != 401 or not is_ours or request.login is How.BASIC:
-                    break
-                if not login.again(_challenges(answer)) or request.login is How.NOBODY:
-                    break
-                answer.close()
-            known = True
-        finally:
-            if is_first:
-                self.auth.end(known=known)
-        answer.who = login.who
-        self._note(answer)
-        return answer
-
-    def _followed(self, request: Request, login: RequestAuth) -> Answer:
-        """The answer of where the redirects end; only the registry itself sees credentials."""
-        origin, target, shown = request.origin or self.origin, request.target, ""
-        for _ in range(MAX_REDIRECTS + 1):
-            answer = self._transport.exchange(
-                request.method,
-                origin,
-                target,
-                self._headers_to(origin, request, login),
-                request.body,
-                read_timeout_s=request.read_timeout_s,
-            )
-            location = answer.headers.get("Location")
-            if answer.status not in _REDIRECTS or not location:
-                return answer
-            if request.body is not None and answer.status not in {307, 308}:
-                return answer
-            url = answer.url
-            answer.close()
-            to, target = split_url(location.strip(), url)
-            shown = redacted(location)
-            self._check_redirect(origin, to, shown)
-            if origin == self.origin and to.host == origin.host and to.scheme != origin.scheme:
-                # Port 80 that only leads to https: what follows is asked there at once.
-                self.origin = to
-            origin = to
-        msg = f"{self.name}: more than {MAX_REDIRECTS} redirects, the last to {shown}"
-        raise NetworkError(msg)
-
-    def _headers_to(
-        self, origin: Origin, request: Request, login: RequestAuth
-    ) -> Mapping[str, str]:
-        if origin != self.origin:
-            return request.headers
-        match request.login:
-            case How.AS_ASKED:
-                authorization = login.header()
-            case How.NOBODY:
-                authorization = ""
-            case How.BASIC:
-                authorization = login.basic()
-        if not authorization:
-            return {**self._headers, **request.headers}
-        return {**self._headers, **request.headers, "Authorization": authorization}
-
-    def _check_redirect(self, origin: Origin, to: Origin, shown: str) -> None:
-        is_worse = origin.scheme == "https" and to.scheme == "http"
-        if is_worse and not self._is_plain_http(to.authority):
-            msg = f"{self.name}: it leads from https to plain http: {shown}"
-            raise NetworkError(msg, hint=f"if that is right: --plain-http-host {to.authority}")
-
-    def _first(self, request: Request, login: RequestAuth) -> Answer:
-        """As `_followed`, where it was only guessed that the registry speaks plain http.
-
-        A server that expects TLS answers with 400 (Go, nginx) or hangs up. Trying https then
-        does no harm, trying http after https would.
-        """
-        plain = self.origin
-        try:
-            answer = self._followed(request, login)
-        except Cut as cut:
-            broken: Cut | None = cut
-        else:
-            if answer.status != 400:
-                return answer
-            answer.close()
-            broken = None
-        self.origin = replace(plain, scheme="https")
-        try:
-            return self._followed(request, login)
-        except (SpeaksPlainHttp, Cut, NoConnection):
-            self.origin = plain
-        if broken is not None:
-            raise broken
-        return self._followed(request, login)
-
-    def _ping(self) -> Sequence[Challenge]:
-        """The challenges of ``/v2/``, for registries that send none with the answer itself."""
-        answer = self._transport.exchange("GET", self.origin, f"{self.api}/", self._headers)
-        challenges = _challenges(answer) if answer.status == 401 else ()
-        answer.close()
-        return challenges
 
     def _note(self, answer: Answer) -> None:
         """Remember the quota, and tell each warning once."""
@@ -311,7 +194,3 @@ class Host:
             if code == "299" and text and text not in self._warned:
                 self._warned.add(text)
                 self._report(Noted(f"{self.name} warns: {text}", "warning"))
-
-
-def _challenges(answer: Answer) -> Sequence[Challenge]:
-    return parse_challenges(answer.header_lines("WWW-Authenticate"))

@@ -115,16 +115,10 @@ class Registries:
 
     def _make_host(self, site: Site) -> Host:
         options, name = self._options, site.name
-        guard = AddressGuard(name)
         return Host(
             name,
             site.origin,
-            transport=Transport(
-                lambda to: self._wire(to, site, guard),
-                options.jobs,
-                connect_timeout_s=options.connect_timeout_s,
-                read_timeout_s=options.read_timeout_s,
-            ),
+            transport=self.transport_to(site),
             credential_of=lambda repository: self._credentials.find(name, repository),
             report=self._report,
             retries=options.retries,
@@ -134,6 +128,16 @@ class Registries:
             trusted=options.trusted_hosts,
             is_plain_http=options.is_plain_http,
             is_guess=site.is_guess,
+        )
+
+    def transport_to(self, site: Site) -> Transport:
+        """The connections for one registry: the one place where all of its requests pass."""
+        options, guard = self._options, AddressGuard(site.name)
+        return Transport(
+            lambda to: self._wire(to, site, guard),
+            options.jobs,
+            connect_timeout_s=options.connect_timeout_s,
+            read_timeout_s=options.read_timeout_s,
         )
 
     def _wire(self, to: Origin, site: Site, guard: AddressGuard) -> Wire:

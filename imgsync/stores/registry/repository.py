@@ -259,7 +259,9 @@ class Repository:
                 with self._lock:
                     self._begun[descriptor.digest] = upload
         except NetworkError:
-            return False  # sending it will show whether the registry is there
+            # Sending it will show whether the registry is there; mounting is not tried again.
+            stops.no_mount(self.repository, origin.repository)
+            return False
         answer.close()
         if answer.status in {401, 403}:
             stops.no_mount(self.repository, origin.repository)
