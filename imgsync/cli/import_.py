@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from imgsync.cli.command import Command
 from imgsync.cli.context import Context
 from imgsync.cli.host import host_platform
+from imgsync.cli.import_output import plan_json, plan_text, raise_failures, result_json, tell
 from imgsync.cli.options import (
     containerd_options,
+    dry_run_options,
     format_option,
     mapping_options,
     selection_options,
 )
-from imgsync.cli.output import human_size, say, say_json
+from imgsync.cli.output import say, say_json
 from imgsync.cli.signing import (
     ReceiptOptions,
     check_signed,
     receipt_options,
     signers_option,
 )
-from imgsync.errors import AllFailed, NotFound, SomeFailed
+from imgsync.errors import NotFound
 from imgsync.events import Noted
 from imgsync.gathering import gather
+from imgsync.model.volume_progress import SetProgress, set_progress
+from imgsync.model.volumes import volume_numbers
 from imgsync.receipts.arrivals import of_import
+from imgsync.stores import Locked
+from imgsync.stores.containerd.import_plan import ImportPlan
 from imgsync.stores.containerd.import_request import (
     Carrier,
-    Imported,
     ImportOptions,
     ImportResult,
     OnExistingName,
 )
 from imgsync.stores.containerd.importing import import_images
+from imgsync.stores.joined import Joined
 from imgsync.stores.open import read_target
 
 if TYPE_CHECKING:
     from imgsync.gathering import Gathered
+    from imgsync.model.lock import Lock
     from imgsync.model.mapping import Mapping
     from imgsync.model.platform import Platform, PlatformChoice
     from imgsync.model.selection import Selection
     from imgsync.signing.policy import Policy
+    from imgsync.stores import Holding
 
 
 @click.command(
@@ -50,7 +58,7 @@ if TYPE_CHECKING:
     short_help="Load images into containerd, and prove that they are there.",
     epilog="Example: imgsync import site.tar -n k8s.io --to harbor.example.com/project",
 )
-@click.argument("source")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @containerd_options
 @mapping_options
 @selection_options
@@ -79,12 +87,13 @@ if TYPE_CHECKING:
 )
 @signers_option
 @receipt_options
+@dry_run_options
 @format_option
 @click.pass_obj
 def import_(
     context: Context,
     *,
-    source: str,
+    sources: tuple[str, ...],
     mapping: Mapping,
     selection: Selection,
     keep_names: bool,
@@ -95,18 +104,22 @@ def import_(
     carrier: str | None,
     policy: Policy,
     receipt: ReceiptOptions,
+    dry_run: bool,
+    rate: int | None,
     as_json: bool,
 ) -> None:
     """Load images into containerd, and prove that they are there.
 
     SOURCE is a bundle, another tool's archive, an OCI layout folder, or an image of a registry.
     Only what the namespace lacks moves. Nothing is said to be there that was not found again
-    after a garbage collection.
+    after a garbage collection. Volumes of a bundle come in any order, together or one by one: an
+    image gets its name when all of it is there.
     """
     containerd = context.containerd()
-    asked = read_target(source)
-    holding = context.open_source(asked)
-    check_signed(context, policy, holding, asked)
+    holdings = _open(context, sources, policy)
+    holding = holdings[0] if len(holdings) == 1 else Joined(holdings)
+    lock = holding.lock() if isinstance(holding, Locked) else None
+    volumes = volume_numbers(lock) if lock is not None else {}
     gathered = gather(holding, mapping, selection, context.report, jobs=context.jobs)
     _check_named(context, gathered, holding.side)
     roots = (*gathered.roots, *gathered.originals) if keep_names else gathered.roots
@@ -121,7 +134,16 @@ def import_(
         on_existing_name=OnExistingName(on_existing_name),
         jobs=context.jobs,
     )
-    run = receipt.begin("import", [(source, holding)])
+    if dry_run:
+        plan = ImportPlan(containerd, roots, gathered.graph, holding, options, gathered.absent)
+        plan.tell(context.report)
+        if as_json:
+            say_json(plan_json(plan, volumes, rate))
+        else:
+            say(plan_text(plan, volumes, containerd.side, rate))
+        raise_failures(plan.failures, len(plan.wanted), planned=True)
+        return
+    run = receipt.begin("import", zip(sources, holdings, strict=True))
     result = import_images(
         containerd,
         roots,
@@ -137,8 +159,25 @@ def import_(
         lambda: of_import(result, gathered.originals, mapping),
         (result.n_moved, result.n_moved_bytes),
     )
-    say_json(_json(result)) if as_json else _tell(result)
-    _raise_failures(result)
+    progress = _progress(lock, result) if selection.is_all else None
+    if as_json:
+        say_json(result_json(result, volumes, progress))
+    else:
+        tell(result, volumes, progress)
+    raise_failures(result.failures, len(result.imported))
+
+
+def _open(context: Context, sources: tuple[str, ...], policy: Policy) -> list[Holding]:
+    holdings = []
+    for source in sources:
+        asked = read_target(source)
+        holdings.append(context.open_source(asked))
+        check_signed(context, policy, holdings[-1], asked)
+    return holdings
+
+
+def _progress(lock: Lock | None, result: ImportResult) -> SetProgress | None:
+    return None if lock is None else set_progress(lock, result.present, result.named)
 
 
 def _required(choice: PlatformChoice, node: Platform) -> Platform:
@@ -157,55 +196,3 @@ def _check_named(context: Context, gathered: Gathered, side: str) -> None:
         about = [root for root in nameless if root.subject is not None]
         what = "signatures and the like" if len(about) == len(nameless) else "without a name"
         context.report(Noted(f"not loaded, containerd has no place for it: {len(nameless)} {what}"))
-
-
-def _tell(result: ImportResult) -> None:
-    for image in result.imported:
-        if image.error is None:
-            # Those by digest say nothing that is not on the line anyway.
-            for name in [name for name in image.names if "@" not in name] or image.names:
-                say(f"{name} {image.root.digest} {image.status}, {_verdict(image)}")
-    say(f"sent {result.n_moved} objects, {human_size(result.n_moved_bytes)}")
-
-
-def _verdict(image: Imported) -> str:
-    if image.state.is_whole:
-        return "whole" if image.runs_here or not image.state.whole else "whole, not for this node"
-    whole = ", ".join(state.label for state in image.state.whole)
-    return f"partial: {whole}"
-
-
-def _json(result: ImportResult) -> dict[str, Any]:
-    return {
-        "images": [_image_json(image) for image in result.imported],
-        "sent_objects": result.n_moved,
-        "sent_bytes": result.n_moved_bytes,
-    }
-
-
-def _image_json(image: Imported) -> dict[str, Any]:
-    value: dict[str, Any] = {
-        "names": list(image.names),
-        "digest": str(image.root.digest),
-        "status": image.status,
-        "before": {name: str(digest) for name, digest in image.before.items()},
-        "whole": image.state.is_whole,
-        "runs_here": image.runs_here,
-        "platforms": [
-            {"platform": state.label, "whole": state.is_whole} for state in image.state.states
-        ],
-    }
-    if image.error is not None:
-        value["error"] = image.error.message
-    return value
-
-
-def _raise_failures(result: ImportResult) -> None:
-    failures, n_images = result.failures, len(result.imported)
-    if not failures:
-        return
-    if len(failures) == n_images:
-        msg = "no image was imported" if n_images > 1 else "the image was not imported"
-        raise AllFailed(msg, failures)
-    msg = f"{len(failures)} of {n_images} images were not imported, the others were"
-    raise SomeFailed(msg, failures, hint="the same command again sends only what is missing")

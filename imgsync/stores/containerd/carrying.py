@@ -101,6 +101,7 @@ class Carrying:
             and self._loopback is not None
             and wanted.can_be_fetched
             and not wanted.only
+            and not wanted.waits
             and (not wanted.lacking or wanted.platforms_to_fetch is not None)
         )
 
@@ -151,7 +152,13 @@ class Carrying:
             present = self._containerd.content.digests()
         for wanted in images:
             wanted.error = wanted.error or lost_error(wanted, present, self._containerd.side)
-        self._name([item for item in images if item.error is None and (item.replaces or not rest)])
+        self._name(
+            [
+                item
+                for item in images
+                if item.error is None and not item.waits and (item.replaces or not rest)
+            ]
+        )
 
     def _name(self, images: Sequence[Wanted]) -> None:
         plain = [wanted for wanted in images if wanted.has_all_documents]
@@ -168,13 +175,14 @@ class Carrying:
 
         Together with content, a name that stands with another meaning is left alone.
         """
-        names = {
-            name: wanted.root
-            for wanted in images
-            for name in (
-                wanted.twins[:1] if blobs and wanted.replaces else (*wanted.names, *wanted.twins)
-            )
-        }
+        names: dict[str, Descriptor] = {}
+        for wanted in images:
+            if wanted.waits:
+                names.update([wanted.anchor] if wanted.anchor is not None else ())
+                continue
+            is_by_twin = blobs and wanted.replaces
+            own = wanted.twins[:1] if is_by_twin else (*wanted.names, *wanted.twins)
+            names.update(dict.fromkeys(own, wanted.root))
         if not names:
             return True
         try:

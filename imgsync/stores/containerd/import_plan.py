@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from imgsync.documents import DocumentReader, KeptDocuments
 from imgsync.errors import Conflict
-from imgsync.events import Noted, Planned, Report, Retried
+from imgsync.events import InPart, Noted, Planned, Report, Retried
 from imgsync.platforms import platforms_of
 from imgsync.serve.catalog import Catalog
 from imgsync.stores import Listing
@@ -16,9 +16,10 @@ from imgsync.stores.containerd.wanted import Wanted, make_wanted
 from imgsync.walk import Graph, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from imgsync.model.bundle import Root
+    from imgsync.errors import ImgsyncError
+    from imgsync.model.bundle import AbsentReason, Root
     from imgsync.model.digest import Digest
     from imgsync.stores import Source
     from imgsync.stores.containerd.namespace import Containerd
@@ -42,7 +43,7 @@ class ImportPlan:
         graph: Graph,
         source: Source,
         options: ImportOptions,
-        absent: Collection[Digest],
+        absent: Mapping[Digest, AbsentReason],
     ) -> None:
         """Ask the namespace what it has, and decide; nothing is written."""
         self._containerd = containerd
@@ -65,6 +66,11 @@ class ImportPlan:
     def moving(self) -> list[Wanted]:
         """The images that nothing stands in the way of, so far."""
         return [wanted for wanted in self.wanted if wanted.error is None]
+
+    @property
+    def failures(self) -> list[tuple[str, ImgsyncError]]:
+        """The images that something stands in the way of."""
+        return [(item.label, item.error) for item in self.wanted if item.error is not None]
 
     def catalog(self) -> Catalog:
         """What a registry of the source may offer."""
@@ -89,7 +95,7 @@ class ImportPlan:
             report(Noted(f"replacing {line}", "warning"))
         for wanted in self.moving:
             if line := note(wanted):
-                report(Noted(line, "warning"))
+                report(InPart(line, "warning"))
         carried = {item for wanted in self.moving for item in wanted.carried}
         kept = {
             item
@@ -130,6 +136,14 @@ class ImportPlan:
             for name in self.kept_names(wanted)
         )
 
+    def status(self, wanted: Wanted) -> str:
+        """What would become of an image: imported, unchanged, waiting or failed."""
+        if wanted.error is not None:
+            return "failed"
+        if wanted.waits:
+            return "waiting"
+        return "unchanged" if self.is_there(wanted) else "imported"
+
     def kept_names(self, wanted: Wanted) -> tuple[str, ...]:
         """The records that an image has in the end."""
         helping = self.helping_names(wanted)
@@ -140,6 +154,14 @@ class ImportPlan:
         if self._options.twins or not wanted.names:
             return ()
         return tuple(name for name in wanted.twins if name not in self.records)
+
+    def elsewhere(self, digests: Collection[Digest]) -> set[Digest]:
+        """Which of these another namespace of the same containerd has: they need not be sent."""
+        found: set[Digest] = set()
+        for namespace in self._containerd.namespaces() if digests else ():
+            if namespace != self._containerd.namespace:
+                found |= self._containerd.other(namespace).content.digests() & set(digests)
+        return found
 
     def _completed(self, graph: Graph) -> Graph:
         """The walk, with documents that the namespace has where the source has none.

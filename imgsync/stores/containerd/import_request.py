@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from imgsync.completeness import Completeness
     from imgsync.errors import ImgsyncError
@@ -60,11 +60,12 @@ class Imported:
     """One image, and what came of it.
 
     Attributes:
-        names: its records, those by digest last.
-        status: imported, unchanged or failed.
+        names: its records, those by digest last; the ones to come, while it waits.
+        status: imported, unchanged, waiting (for other volumes) or failed.
         before: what names of it meant before, where that was another digest.
         state: which platforms are whole in the namespace now.
-        runs_here: whether the node's platform is.
+        runs_here: whether the node's platform is, and the image has its names.
+        waiting_for: what other volumes bring.
     """
 
     names: tuple[str, ...]
@@ -74,6 +75,7 @@ class Imported:
     state: Completeness
     runs_here: bool
     error: ImgsyncError | None = None
+    waiting_for: tuple[Descriptor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,15 @@ class ImportResult:
     Attributes:
         n_moved: how many objects were sent; what containerd had, or adopted from another of its
             namespaces, was not.
+        present: all that the namespace has in the end, after garbage was collected.
+        named: the roots that have a name there.
     """
 
     imported: tuple[Imported, ...]
     n_moved: int = 0
     n_moved_bytes: int = 0
+    present: Collection[Digest] = ()
+    named: Collection[Digest] = ()
 
     @property
     def failures(self) -> list[tuple[str, ImgsyncError]]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from imgsync.completeness import completeness
 from imgsync.errors import ContainerdError, IncompleteImport
 from imgsync.events import Advanced, Copied, Event, Named, Noted, Report
-from imgsync.stores.containerd.carrying import Carrying, lost_error
+from imgsync.stores.containerd.anchors import Anchors, is_anchor
+from imgsync.stores.containerd.carrying import SMALL_BYTES, Carrying, lost_error
 from imgsync.stores.containerd.images import PINNED
 from imgsync.stores.containerd.import_plan import ImportPlan
 from imgsync.stores.containerd.import_request import (
@@ -24,12 +25,13 @@ from imgsync.stores.containerd.import_request import (
     ImportResult,
 )
 from imgsync.stores.containerd.lock import locked
-from imgsync.stores.containerd.loopback import serving
+from imgsync.stores.containerd.loopback import Serve, serving
+from imgsync.stores.containerd.namespace import is_cri_record
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from imgsync.model.bundle import Root
+    from imgsync.model.bundle import AbsentReason, Root
     from imgsync.model.digest import Digest
     from imgsync.stores import Source
     from imgsync.stores.containerd.namespace import Containerd
@@ -45,21 +47,24 @@ def import_images(
     options: ImportOptions,
     report: Report,
     *,
-    absent: Collection[Digest] = (),
+    absent: Mapping[Digest, AbsentReason] | None = None,
+    serve: Serve | None = None,
 ) -> ImportResult:
     """Load the roots that have names under these names, and prove that they are there.
 
     ``graph`` is the walk of the roots in the source, and ``absent`` what the source declares to
-    be left out. One failing image stops no other.
+    be left out. One failing image stops no other. An image of which other volumes have a part gets
+    no name; what came of it stays until they come. ``serve`` says how a ``ctr`` that is elsewhere
+    reaches us; without it, everything is sent there as a stream.
 
     Raises:
         LockHeld: another run works on the namespace.
         Conflict: a name stands with another digest, and that is to be an error; before any write.
         ContainerdError: containerd cannot be asked.
     """
-    with locked(containerd.ctr.address, containerd.namespace):
-        plan = ImportPlan(containerd, roots, graph, source, options, absent)
-        return _Import(containerd, plan, source, options, report).run()
+    with locked(containerd.ctr.place, containerd.namespace):
+        plan = ImportPlan(containerd, roots, graph, source, options, absent or {})
+        return _Import(containerd, plan, source, options, report, serve).run()
 
 
 class _Import:
@@ -70,7 +75,9 @@ class _Import:
         source: Source,
         options: ImportOptions,
         report: Report,
+        serve: Serve | None,
     ) -> None:
+        self._serve = serve
         self._containerd = containerd
         self._plan = plan
         self._source = source
@@ -79,6 +86,8 @@ class _Import:
         self._report_lock = threading.Lock()
         self._moved: dict[Digest, int] = {}
         self._pinned: set[str] = set()
+        self._named: set[Digest] = set()
+        self._anchors = Anchors(containerd, plan.records)
 
     def run(self) -> ImportResult:
         plan = self._plan
@@ -87,7 +96,10 @@ class _Import:
         unchanged = {wanted for wanted in moving if plan.is_there(wanted)}
         with ExitStack() as stack:
             carrying = self._carrying(stack)
-            carrying.load([wanted for wanted in moving if wanted not in unchanged])
+            to_load = [wanted for wanted in moving if wanted not in unchanged]
+            if _are_worth_holding(to_load):
+                self._anchors.hold([wanted for wanted in to_load if wanted.carried])
+            carrying.load(to_load)
             self._prove(moving)
             again = [wanted for wanted in moving if isinstance(wanted.error, ContainerdError)]
             if again:
@@ -99,19 +111,24 @@ class _Import:
         self._forget_half()
         for wanted in moving:
             if wanted.error is None:
-                self._finish(wanted, is_new=wanted not in unchanged)
+                self._tell_copied(wanted)
+                if not wanted.waits:
+                    self._finish(wanted, is_new=wanted not in unchanged)
         return ImportResult(
             tuple(self._result(wanted, is_new=wanted not in unchanged) for wanted in plan.wanted),
             len(self._moved),
             sum(self._moved.values()),
+            plan.present,
+            self._named,
         )
 
     def _carrying(self, stack: ExitStack) -> Carrying:
         loopback = None
-        if self._options.carrier is not Carrier.STREAM and not self._containerd.ctr.is_elsewhere:
+        serve = self._serve or (None if self._containerd.ctr.is_elsewhere else serving)
+        if self._options.carrier is not Carrier.STREAM and serve is not None:
             catalog = self._plan.catalog()
             loopback = stack.enter_context(
-                serving(self._containerd, self._source, catalog, self._report)
+                serve(self._containerd, self._source, catalog, self._report)
             )
         self._plan.narrow(self._plan.wanted, by_stream=loopback is None)
         return Carrying(
@@ -126,14 +143,20 @@ class _Import:
     def _prove(self, moving: Sequence[Wanted]) -> None:
         """Walk, collect garbage, walk again; and every name means what it must."""
         self._walk(moving)
+        self._anchors.release(moving)
         self._containerd.content.collect_garbage()
         self._walk(moving)
         records = self._containerd.images.all()
+        self._named = {
+            record.digest
+            for name, record in records.items()
+            if not is_anchor(name) and not is_cri_record(name)
+        }
         self._pinned = {
             name for name, record in records.items() if PINNED.items() <= record.labels.items()
         }
         for wanted in moving:
-            for name in self._plan.kept_names(wanted):
+            for name in self._plan.kept_names(wanted) if not wanted.waits else ():
                 is_right = name in records and records[name].digest == wanted.root.digest
                 if wanted.error is None and not is_right:
                     msg = f"{self._containerd.side}: {name} does not mean {wanted.root.digest}"
@@ -177,12 +200,14 @@ class _Import:
                 self._containerd.unpack(wanted.root.digest)
         except ContainerdError as error:
             self._report(Noted(f"{wanted.label} is there, but: {error.message}", "warning"))
-        for item in wanted.carried:
-            how = "sent" if item.digest in self._moved else "adopted"
-            self._report(Copied(item, self._containerd.side, how))
         before = self._plan.others(wanted)
         for name in wanted.names if is_new else ():
             self._report(Named(name, wanted.root, str(before.get(name, ""))))
+
+    def _tell_copied(self, wanted: Wanted) -> None:
+        for item in wanted.carried:
+            how = "sent" if item.digest in self._moved else "adopted"
+            self._report(Copied(item, self._containerd.side, how))
 
     def _result(self, wanted: Wanted, *, is_new: bool) -> Imported:
         state = completeness(
@@ -193,14 +218,17 @@ class _Import:
         )
         own = state.for_host(self._options.node)
         status = "imported" if is_new else "unchanged"
+        if wanted.waits:
+            status = "waiting"
         return Imported(
             self._plan.kept_names(wanted),
             wanted.root,
             "failed" if wanted.error is not None else status,
             self._plan.others(wanted),
             state,
-            own is not None and own.is_whole,
+            own is not None and own.is_whole and not wanted.waits,
             wanted.error,
+            wanted.waiting_for,
         )
 
     def _report(self, event: Event) -> None:
@@ -209,3 +237,9 @@ class _Import:
                 digest = event.descriptor.digest
                 self._moved[digest] = self._moved.get(digest, 0) + event.n_bytes
             self._report_unlocked(event)
+
+
+def _are_worth_holding(images: Sequence[Wanted]) -> bool:
+    """Whether what has come of these images is to outlive a run that is killed."""
+    n_bytes = sum(wanted.carried_bytes for wanted in images)
+    return n_bytes >= SMALL_BYTES or any(wanted.waits for wanted in images)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*", re.ASCII)
 _MAX_NAMESPACE: Final = 76
+ANCHOR_PREFIX: Final = "imgsync.local/waiting:"
+"""Records that keep content without naming an image; see `imgsync.stores.containerd.anchors`."""
 JOBS: Final = 4
 
 
@@ -70,12 +72,14 @@ class Containerd:
         return self.content.open(descriptor.digest, offset, self.side)
 
     def bundle(self) -> Bundle:
-        """Every image record that has a name: those that only CRI uses say nothing of their own.
+        """Every image record that has a name: those of CRI and of imports say nothing themselves.
 
         A record whose root is not there has the size 0; a walk finds that out.
         """
         records = [
-            record for record in self.images.all().values() if not is_cri_record(record.name)
+            record
+            for record in self.images.all().values()
+            if not is_cri_record(record.name) and not record.name.startswith(ANCHOR_PREFIX)
         ]
         return Bundle(tuple(self._roots(records)))
 

@@ -28,10 +28,14 @@ def refusal(
             return problem
         if item.digest in wanted.damaged:
             return SizeMismatch(item, wanted.damaged[item.digest], side=side)
+    if wanted.relied_on:
+        msg = f"{wanted.label}: {side} relies on {_list(wanted.relied_on)}, which is not there"
+        hint = "bundle it again with a fresh inventory, or without --have"
+        return MissingContent(msg, hint=hint)
     if not wanted.lacking:
         return None
     whole = ", ".join(state.label for state in wanted.state.whole) or "none"
-    if wanted.root.digest in wanted.lacking or wanted.state.absent_indexes:
+    if (wanted.root.digest in wanted.lacking and not wanted.waits) or wanted.state.absent_indexes:
         msg = f"{side} does not have its {wanted.root.short}"
         return MissingContent(msg, hint="make the archive again")
     own = wanted.state.for_host(needed) if needed is not None else None
@@ -46,7 +50,7 @@ def refusal(
 
 def note(wanted: Wanted) -> str:
     """One line about what stays away, for an image that is loaded in part; else empty."""
-    if not wanted.lacking:
+    if not wanted.lacking or wanted.waits:
         return ""
     whole = ", ".join(state.label for state in wanted.state.whole)
     absent = wanted.state.incomplete

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from imgsync.completeness import Completeness, PlatformState, completeness
 from imgsync.errors import ImgsyncError
+from imgsync.model.bundle import AbsentReason
 from imgsync.model.media_types import Kind
 
 if TYPE_CHECKING:
@@ -35,8 +36,11 @@ class Wanted:
         closure: all that it is made of, children first, as far as it is known.
         missing: what of it the namespace lacks.
         lacking: what of it neither the namespace nor the source has.
+        waiting_for: what of that other volumes bring; without it the image gets no name.
+        relied_on: what of that a delta said the namespace has.
         damaged: what the source has in another size, with that size.
-        state: which platforms are whole when everything came that can come.
+        state: which platforms are whole when everything came that can come, other volumes too.
+        anchor: the record that keeps its content until it has a name, where there is one.
         replaces: whether one of the names means something else in the namespace.
         only: the one platform that is loaded, where that must be said; else empty.
         error: why it is not loaded.
@@ -50,6 +54,9 @@ class Wanted:
     lacking: frozenset[Digest]
     damaged: Mapping[Digest, int]
     state: Completeness
+    waiting_for: tuple[Descriptor, ...] = ()
+    relied_on: tuple[Descriptor, ...] = ()
+    anchor: tuple[str, Descriptor] | None = None
     replaces: bool = False
     only: str = ""
     error: ImgsyncError | None = None
@@ -69,6 +76,17 @@ class Wanted:
     def carried_bytes(self) -> int:
         """How much that is."""
         return sum(item.size for item in self.carried)
+
+    @property
+    def waits(self) -> bool:
+        """Whether other volumes must come before it may have a name."""
+        return bool(self.waiting_for)
+
+    @property
+    def held(self) -> tuple[Descriptor, ...]:
+        """All that an anchor keeps: what is there, comes now, or comes with other volumes."""
+        never = self.lacking.difference(item.digest for item in self.waiting_for)
+        return tuple(item for item in self.closure if item.digest not in never)
 
     @property
     def can_be_fetched(self) -> bool:
@@ -107,6 +125,7 @@ class Wanted:
     def update(self, now: Wanted) -> None:
         """Take over what was found by looking again."""
         self.missing, self.lacking, self.state = now.missing, now.lacking, now.state
+        self.waiting_for, self.relied_on = now.waiting_for, now.relied_on
         self.error = now.error
 
     def narrow(self, graph: Graph, required: Platform, *, by_stream: bool) -> None:
@@ -117,7 +136,7 @@ class Wanted:
         collection.
         """
         own = self.state.for_host(required)
-        if self.has_all_documents or own is None:
+        if self.has_all_documents or own is None or self.waits:
             return
         keys = self.platforms_to_fetch
         if by_stream or keys is None:
@@ -140,7 +159,7 @@ def make_wanted(
     *,
     present: Collection[Digest],
     available: Mapping[Digest, int] | None,
-    absent: Collection[Digest],
+    absent: Mapping[Digest, AbsentReason],
     platforms: Mapping[Digest, Platform],
 ) -> list[Wanted]:
     """Look at every root that has a name; roots of the same digest are one image.
@@ -151,7 +170,7 @@ def make_wanted(
         present: what the namespace has.
         available: what the source has, with sizes in bytes; None if it cannot say, and then
             everything is taken to be there.
-        absent: what the source declares to be left out.
+        absent: what the source declares to be left out, and why.
         platforms: of manifests whose index does not say it.
     """
     by_digest: dict[Digest, list[Root]] = {}
@@ -174,19 +193,47 @@ def make_wanted(
         lacking = frozenset(
             item.digest for item in closure if item.digest in missing and not is_available(item)
         )
-        state = completeness(
-            graph,
-            descriptor,
-            lambda item, lacking=lacking: item.digest not in lacking,  # type: ignore[misc]
-            platforms=platforms,
-        )
-        names, twins = names_of(same)
         damaged = {
             digest: size
             for digest, size in (available or {}).items()
             if digest in lacking and digest not in absent and digest not in graph.problems
         }
-        found.append(Wanted(descriptor, names, twins, closure, missing, lacking, damaged, state))
+        why = {
+            reason: tuple(
+                item
+                for item in closure
+                if item.digest in lacking and absent.get(item.digest) is reason
+            )
+            for reason in AbsentReason
+        }
+        waiting_for = why[AbsentReason.VOLUME]
+        never = lacking.difference(item.digest for item in waiting_for)
+        state = completeness(
+            graph,
+            descriptor,
+            lambda item, never=never: item.digest not in never,  # type: ignore[misc]
+            platforms=platforms,
+        )
+        if waiting_for and not any(
+            item.digest not in lacking for item in closure if not item.is_document
+        ):
+            # Nothing of it but documents, which every volume has.
+            lacking = missing
+        names, twins = names_of(same)
+        found.append(
+            Wanted(
+                descriptor,
+                names,
+                twins,
+                closure,
+                missing,
+                lacking,
+                damaged,
+                state,
+                waiting_for,
+                why[AbsentReason.RECEIVER],
+            )
+        )
     return found
 
 
