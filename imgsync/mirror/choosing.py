@@ -71,5 +71,5 @@ def choose(
             message = f"{source.place}: {source.repository.name}: {source.tags.why_none(known)}"
             report(Noted(message, "warning"))
         wanted.append((source, selected))
-    chosen.items, chosen.unplaced = items_of(wanted)
+    chosen.items, chosen.unplaced = items_of(wanted, is_elsewhere=bool(config.output))
     return chosen

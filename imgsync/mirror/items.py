@@ -48,15 +48,15 @@ class Unplaced:
     error: ImgsyncError
 
 
-def item_of(source: MirrorSource, tag: str) -> MirrorItem:
-    """The image of a tag that was chosen.
+def item_of(source: MirrorSource, tag: str, *, is_elsewhere: bool = False) -> MirrorItem:
+    """The image of a tag that was chosen; ``is_elsewhere`` if it goes to no registry.
 
     Raises:
         InvalidReference, Conflict: its target is no name, or it is where it came from.
     """
     image = with_tag(source.repository, tag)
     target = _target(source, image)
-    if target.name == image.name and target.tag == image.tag:
+    if not is_elsewhere and target.name == image.name and target.tag == image.tag:
         msg = f"{source.place}: {image} would go to where it is"
         raise Conflict(msg, hint="--to HOST/PROJECT, or to: in the config")
     return MirrorItem(image, target, source.platforms, source.referrers, str(source.place))
@@ -76,7 +76,7 @@ def _target(source: MirrorSource, image: Reference) -> Reference:
 
 
 def items_of(
-    chosen: Iterable[tuple[MirrorSource, Iterable[str]]],
+    chosen: Iterable[tuple[MirrorSource, Iterable[str]]], *, is_elsewhere: bool = False
 ) -> tuple[list[MirrorItem], list[Unplaced]]:
     """All images, each target once, in the order in which they were asked for.
 
@@ -88,7 +88,7 @@ def items_of(
     for source, tags in chosen:
         for tag in tags:
             try:
-                item = item_of(source, tag)
+                item = item_of(source, tag, is_elsewhere=is_elsewhere)
                 other = items.setdefault(item.target, item)
                 if (other.source, other.platforms) != (item.source, item.platforms):
                     msg = (

@@ -90,8 +90,11 @@ class PacedTransport(Transport):
     ) -> Answer:
         """Send one request when it may be sent."""
         pace = self._pace
-        if pace.bytes is not None and body is not None and not isinstance(body, bytes):
-            body = Paced(body, pace.bytes)
+        if pace.bytes is not None and body is not None:
+            if isinstance(body, bytes):
+                pace.bytes.take(len(body))
+            else:
+                body = Paced(body, pace.bytes)
         with pace.places:
             if pace.requests is not None:
                 pace.requests.take()

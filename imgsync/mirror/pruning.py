@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from imgsync.events import Report
     from imgsync.mirror.config import MirrorConfig
+    from imgsync.mirror.opening import AllRegistries, RegistryRepository
     from imgsync.mirror.receipts import ReceiptBook
-    from imgsync.mirror.run import AllRegistries, RegistryRepository
     from imgsync.model.digest import Digest
     from imgsync.model.reference import Reference
 

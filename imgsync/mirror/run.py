@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from imgsync.errors import BudgetSpent
 from imgsync.mirror.choosing import Chosen, choose
@@ -19,15 +19,13 @@ from imgsync.mirror.limits import Allowance
 from imgsync.mirror.looking import Looked, look
 from imgsync.mirror.mounts import Mounts
 from imgsync.mirror.moving import Mover, outcome_of
+from imgsync.mirror.opening import AllRegistries, MirrorSources
 from imgsync.mirror.recheck import EVERY_S, Recheck
-from imgsync.mirror.sources import Documents, MirrorRepository, PullGuard
-from imgsync.mirror.state import SeenBudget, State
+from imgsync.mirror.sources import Documents
+from imgsync.mirror.state import State
 from imgsync.mirror.summary import ImageOutcome, Status, Summary, config_label
 from imgsync.pushing.request import PushOptions
-from imgsync.pushing.targets import PushTarget
 from imgsync.referrers.collecting import Collector
-from imgsync.referrers.places import Referring
-from imgsync.stores import Source
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -35,44 +33,12 @@ if TYPE_CHECKING:
     from imgsync.events import Report
     from imgsync.mirror.config import MirrorConfig
     from imgsync.mirror.items import Unplaced
-    from imgsync.mirror.pacing import HostPace
     from imgsync.mirror.receipts import Receipt
-    from imgsync.model.reference import Reference
     from imgsync.pushing.gate import Gate
     from imgsync.referrers.choice import ReferrerChoice
-    from imgsync.stores.registry.quota import Quota
 
 BATCH: Final = 32
 """Images that are planned together: many enough to keep all workers busy, few enough to stop."""
-
-
-class RegistryHost(Protocol):
-    """What a run wants to know of a registry."""
-
-    @property
-    def quota(self) -> Quota | None:
-        """What it last said about its pull budget."""
-        ...
-
-
-class RegistryRepository(PushTarget, Source, Referring, Protocol):
-    """A repository at both ends of a mirror."""
-
-
-class AllRegistries(Protocol):
-    """Where repositories come from."""
-
-    def repository(self, reference: Reference) -> RegistryRepository:
-        """The repository of a name."""
-        ...
-
-    def host(self, name: str) -> RegistryHost:
-        """The registry of this name."""
-        ...
-
-    def pace_of(self, name: str) -> HostPace | None:
-        """The limits of a registry, or None for none."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +81,16 @@ class MirrorRun:
         self._begun_s = clock()
         self._allowance = Allowance(self._options.time_limit_s, self._options.byte_limit)
         self._documents = Documents()
-        self._sources: dict[str, MirrorRepository] = {}
-        self._guards: dict[str, PullGuard] = {}
+        self._sources = MirrorSources(config, registries, self._documents)
         self._lock = threading.Lock()
         self._outcomes: list[ImageOutcome] = []
         self._collectors: dict[str, Collector] = {}
         self._recheck = Recheck(
-            state, self._collector, self._source, self._options.recheck_s, clock
+            state, self._collector, self._sources.get, self._options.recheck_s, clock
         )
         self._gate = gate
         self._mover = Mover(
-            self._source,
+            self._sources.get,
             registries.repository,
             self._documents,
             Mounts(),
@@ -144,11 +109,11 @@ class MirrorRun:
         Raises:
             Whatever ends a run for good, such as Ctrl-C; what was done stays done.
         """
-        chosen = choose(self._config, self._source, self._report, jobs=self._options.jobs)
+        chosen = choose(self._config, self._sources.get, self._report, jobs=self._options.jobs)
         self._outcomes += [_unplaced(item) for item in chosen.unplaced]
         looked = look(
             chosen.items,
-            self._source,
+            self._sources.get,
             self._registries.repository,
             self.state,
             jobs=self._options.jobs,
@@ -159,27 +124,6 @@ class MirrorRun:
         stopped = self._move(moving)
         self._outcomes += self._mover.moved.outcomes
         return self._summary(chosen, stopped)
-
-    def _source(self, reference: Reference) -> MirrorRepository:
-        """The source that a name is in; the same object for the same repository."""
-        with self._lock:
-            known = self._sources.get(reference.name)
-            if known is None:
-                inner = self._registries.repository(reference)
-                guard = self._guard(reference.registry)
-                pace = self._registries.pace_of(reference.registry)
-                speed = pace.bytes if pace is not None else None
-                known = MirrorRepository(inner, self._documents, guard, speed)
-                self._sources[reference.name] = known
-            return known
-
-    def _guard(self, host: str) -> PullGuard:
-        if host not in self._guards:
-            settings = self._config.hosts.get(host)
-            floor = settings.pulls_floor if settings is not None else None
-            registry = self._registries.host(host)
-            self._guards[host] = PullGuard(host, lambda: registry.quota, floor)
-        return self._guards[host]
 
     def _collector(self, choice: ReferrerChoice) -> Collector:
         """What looks for what is about images; one for each choice and run."""
@@ -243,12 +187,7 @@ class MirrorRun:
 
     def _summary(self, chosen: Chosen, stopped: str) -> Summary:
         now_s = self._clock()
-        for host in self._guards:
-            quota = self._registries.host(host).quota
-            if quota is not None:
-                self.state.budgets[host] = SeenBudget(
-                    quota.limit, quota.remaining, quota.window_s, now_s
-                )
+        self.state.budgets.update(self._sources.budgets(now_s))
         moved = self._mover.moved
         is_left = any(outcome.status is Status.LEFT for outcome in self._outcomes)
         summary = Summary(
@@ -265,10 +204,7 @@ class MirrorRun:
             stopped if is_left else "",
             self.state.last_success_s,
         )
-        if not summary.is_complete or self._options.dry_run:
-            return summary
-        self.state.last_success_s = now_s
-        return replace(summary, last_success_s=now_s)
+        return summary.ended(self.state, dry_run=self._options.dry_run)
 
 
 def _batches(moving: Sequence[Looked]) -> Iterator[Sequence[Looked]]:

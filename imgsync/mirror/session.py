@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from imgsync.errors import ImgsyncError
 from imgsync.events import Noted
 from imgsync.mirror.files import beside, write_whole
+from imgsync.mirror.into_file import FileRun
 from imgsync.mirror.lock import hold_lock
 from imgsync.mirror.metrics import metrics_text
 from imgsync.mirror.receipts import append_receipts
@@ -18,12 +19,13 @@ from imgsync.mirror.run import MirrorRun, RunOptions
 from imgsync.mirror.state import load_state, save_state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from imgsync.events import Report
     from imgsync.mirror.config import MirrorConfig
+    from imgsync.mirror.opening import AllRegistries
     from imgsync.mirror.receipts import Receipt
-    from imgsync.mirror.run import AllRegistries
     from imgsync.mirror.state import State
     from imgsync.mirror.summary import Summary
     from imgsync.pushing.gate import Gate
@@ -81,7 +83,11 @@ def mirror_once(
         def write_receipt(receipt: Receipt) -> None:
             append_receipts(files.receipts, [receipt])
 
-        run = MirrorRun(config, registries, state, report, options, write_receipt, gate)
+        run: Callable[[], Summary]
+        if config.output:
+            run = FileRun(config, registries, state, report, options)
+        else:
+            run = MirrorRun(config, registries, state, report, options, write_receipt, gate)
         try:
             summary = run()
         finally:

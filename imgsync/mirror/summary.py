@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from imgsync.errors import ImgsyncError
     from imgsync.mirror.config import MirrorConfig
-    from imgsync.mirror.state import SeenBudget
+    from imgsync.mirror.state import SeenBudget, State
 
 
 class Status(StrEnum):
@@ -118,6 +118,13 @@ class Summary:
         """Whether every image that was asked for is as it should be."""
         is_left = any(image.status in {Status.FAILED, Status.LEFT} for image in self.images)
         return not (is_left or self.repository_failures or self.stopped)
+
+    def ended(self, state: State, *, dry_run: bool) -> Summary:
+        """The same, and the state knows when a run last ended well."""
+        if dry_run or not self.is_complete:
+            return self
+        state.last_success_s = self.ended_s
+        return replace(self, last_success_s=self.ended_s)
 
     @property
     def failures(self) -> list[tuple[str, ImgsyncError]]:

@@ -10,10 +10,11 @@ import pytest
 
 from imgsync.events import Event
 from imgsync.mirror.connecting import with_hosts
+from imgsync.mirror.opening import AllRegistries
 from imgsync.mirror.pacing import PacedRegistries
 from imgsync.mirror.read import read_config
 from imgsync.mirror.receipts import Receipt
-from imgsync.mirror.run import AllRegistries, MirrorRun, RunOptions
+from imgsync.mirror.run import MirrorRun, RunOptions
 from imgsync.mirror.state import State, load_state, save_state
 from imgsync.mirror.summary import Summary
 from imgsync.stores.registry.options import ConnectionOptions
