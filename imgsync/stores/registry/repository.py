@@ -6,31 +6,25 @@ an object one GET; of what is sent, each object is one HEAD, and POST and PUT wh
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
-from imgsync.errors import CollectingGarbage, NetworkError, NotFound
-from imgsync.stores import Resolved
-from imgsync.stores.registry.endpoint import ACCEPT_DOCUMENTS, Endpoint, described, told_digest
+from imgsync.errors import CollectingGarbage
+from imgsync.stores.registry.endpoint import Endpoint
 from imgsync.stores.registry.mirrored import MirrorSource, open_mirrored
 from imgsync.stores.registry.naming import Naming
+from imgsync.stores.registry.reading import Reading
 from imgsync.stores.registry.referrers import Referrer, has_api, list_by_tag, list_referrers
-from imgsync.stores.registry.request import Request
-from imgsync.stores.registry.resume import ResumingBody
-from imgsync.stores.registry.scope import Scopes, pull_scope, push_scope
 from imgsync.stores.registry.tags import list_tags
-from imgsync.stores.registry.upload import Upload
+from imgsync.stores.registry.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from imgsync.content import Readable, VerifiedStream
-    from imgsync.errors import ImgsyncError
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.model.reference import Reference
-    from imgsync.stores import Destination
-    from imgsync.stores.registry.answer import Answer
+    from imgsync.stores import Destination, Resolved
     from imgsync.stores.registry.client import Host
 
 
@@ -62,9 +56,9 @@ class Repository:
         self._mirrors = tuple(mirrors)
         self._endpoint = Endpoint(host, repository, ns)
         self.side = self._endpoint.side
+        self._reading = Reading(self._endpoint)
         self._naming = Naming(self._endpoint)
-        self._lock = threading.Lock()
-        self._begun: dict[Digest, Upload] = {}
+        self._uploads = Uploads(self._endpoint)
 
     @property
     def without_mirrors(self) -> Repository:
@@ -84,21 +78,9 @@ class Repository:
             found = mirror.resolve(reference)
             if found is not None:
                 return found
-        endpoint = self._endpoint
         if reference.digest is not None:
-            return self._resolve_digest(reference.digest)
-        what = f"tag {reference.tag}"
-        answer = endpoint.ask("HEAD", endpoint.manifest(reference.tag), what)
-        if answer.status == 404:
-            raise endpoint.error(answer, what)
-        descriptor = described(answer) if answer.status == 200 else None
-        if descriptor is not None:
-            return Resolved(descriptor)
-        # No length, no digest, an old media type, or a refusal whose reason HEAD does not give.
-        answer = endpoint.ask("GET", endpoint.manifest(reference.tag), what)
-        if answer.status != 200:
-            raise endpoint.error(answer, what)
-        return endpoint.read_document(answer, what, told_digest(answer))
+            return self._reading.document(reference.digest)
+        return self._reading.tag(reference.tag)
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> Readable:
         """The content's bytes from an offset on; goes on by itself when the line is cut.
@@ -107,27 +89,8 @@ class Repository:
             NotFound, AccessDenied: the registry says no.
         """
         return open_mirrored(
-            self._mirrors, descriptor, offset, lambda start: self._open(descriptor, start)
+            self._mirrors, descriptor, offset, lambda start: self._reading.open(descriptor, start)
         )
-
-    def _open(self, descriptor: Descriptor, offset: int) -> Readable:
-        endpoint, what = self._endpoint, descriptor.short
-        path = endpoint.content(descriptor)
-
-        def ask(start: int) -> Answer:
-            headers = dict(ACCEPT_DOCUMENTS) if descriptor.is_document else {}
-            if start:
-                headers["Range"] = f"bytes={start}-"
-            answer = endpoint.ask("GET", path, what, headers)
-            if answer.status == 404 and descriptor.is_document:
-                # Old registries keep manifests that nobody tagged among the blobs.
-                answer.close()
-                answer = endpoint.ask("GET", endpoint.blob(descriptor.digest), what, headers)
-            if answer.status not in {200, 206}:
-                raise _hinted(endpoint.error(answer, what), descriptor)
-            return answer
-
-        return ResumingBody(ask, descriptor, offset, self.side, self.host.retries)
 
     def tags(self) -> list[str]:
         """All tags, sorted.
@@ -169,7 +132,7 @@ class Repository:
         if self.is_new:
             return {item.digest for item in descriptors}
         each = {item.digest: item for item in descriptors}
-        there = self.host.each(self._has, list(each.values()))
+        there = self.host.each(self._reading.has, list(each.values()))
         return {digest for digest, has in zip(each, there, strict=True) if not has}
 
     def put(self, descriptor: Descriptor, stream: VerifiedStream) -> None:
@@ -190,12 +153,7 @@ class Repository:
             self._naming.put(str(descriptor.digest), descriptor, raw)
             self._naming.remember(descriptor.digest, raw)
             return
-        with self._lock:
-            upload = self._begun.pop(descriptor.digest, None)
-        if upload is None:
-            upload = self._upload(descriptor)
-            upload.begin()
-        upload.send(stream)
+        self._uploads.put(descriptor, stream)
 
     def name(self, reference: Reference, root: Descriptor) -> None:
         """Let the tag mean this root, and prove it; nothing is written if it does already.
@@ -238,66 +196,4 @@ class Repository:
         """
         if not isinstance(origin, Repository) or origin.mounts_with != self.mounts_with:
             return False
-        stops = self.host.stops
-        if origin.repository == self.repository or not stops.may_mount(
-            self.repository, origin.repository
-        ):
-            return False
-        stops.check(self.repository)
-        query = {"mount": str(descriptor.digest), "from": origin.repository}
-        # The right to write comes first: some token servers only look at the first scope.
-        scopes: Scopes = (push_scope(self.repository), pull_scope(origin.repository))
-        target = self._endpoint.other("blobs/uploads/", query)
-        no_body = {"Content-Length": "0"}
-        try:
-            answer = self.host.ask(
-                Request("POST", target, scopes, self.repository, descriptor.short, no_body, b"")
-            )
-            if answer.status == 202:
-                upload = self._upload(descriptor)
-                upload.continue_at(answer)
-                with self._lock:
-                    self._begun[descriptor.digest] = upload
-        except NetworkError:
-            # Sending it will show whether the registry is there; mounting is not tried again.
-            stops.no_mount(self.repository, origin.repository)
-            return False
-        answer.close()
-        if answer.status in {401, 403}:
-            stops.no_mount(self.repository, origin.repository)
-        return answer.status == 201
-
-    def _upload(self, descriptor: Descriptor) -> Upload:
-        scopes = (push_scope(self.repository),)
-        return Upload(self.host, self.repository, scopes, descriptor, self.side)
-
-    def _resolve_digest(self, digest: Digest) -> Resolved:
-        endpoint, what = self._endpoint, f"manifest {digest.short}"
-        answer = endpoint.ask("GET", endpoint.manifest(str(digest)), what)
-        if answer.status == 404:
-            answer.close()
-            answer = endpoint.ask("GET", endpoint.blob(digest), what)
-        if answer.status != 200:
-            raise endpoint.error(answer, what)
-        return endpoint.read_document(answer, what, digest)
-
-    def _has(self, descriptor: Descriptor) -> bool:
-        endpoint, what = self._endpoint, descriptor.short
-        answer = endpoint.ask("HEAD", endpoint.content(descriptor), what)
-        if answer.status == 404:
-            return False
-        if answer.status != 200:
-            # HEAD has no body; the same GET says why.
-            answer = endpoint.ask("GET", endpoint.content(descriptor), what)
-            if answer.status != 200:
-                raise endpoint.error(answer, what)
-            answer.close()
-        return answer.length in {None, descriptor.size}
-
-
-def _hinted(error: ImgsyncError, descriptor: Descriptor) -> ImgsyncError:
-    """Say of a layer that registries need not have (old Windows images) where it would be."""
-    if isinstance(error, NotFound) and descriptor.urls:
-        hint = f"a foreign layer, which registries may leave out; it names {descriptor.urls[0]}"
-        return NotFound(error.message, hint=hint)
-    return error
+        return self._uploads.mount(descriptor, origin.repository)

@@ -79,7 +79,7 @@ def test_a_stale_token_is_replaced_although_the_challenge_says_basic(
 def test_a_token_that_ends_while_a_blob_is_sent(harbor: Harbor, client: Client) -> None:
     store = repository(client, harbor, "team/app", ANN)
     store.missing([blob(LARGE)])
-    upload = store._upload(blob(LARGE))
+    upload = store._uploads.new(blob(LARGE))
     upload.begin()
     harbor.state.projects["team"].created = time.time()
     with pytest.raises(UploadBroken, match="the token ended"):
