@@ -47,19 +47,10 @@ def of_import(result: ImportResult, roots: Iterable[Root], mapping: Mapping) -> 
     What has no name is in none: containerd has no place for it.
     """
     by_name = {name: image for image in result.imported for name in image.names}
-    arrivals = []
-    for root in roots:
-        name = str(mapping.move(root).name)
-        image = by_name.get(name)
-        if root.name is None:
-            continue
-        if image is not None:
-            arrivals.append(_imported(image, source_of(root), name))
-        else:
-            # Something else has this name, and was not to lose it.
-            digest = root.descriptor.digest
-            arrivals.append(Arrival("skipped", source_of(root), name, digest))
-    return arrivals
+    names = [(root, str(mapping.move(root).name)) for root in roots if root.name is not None]
+    return [
+        _imported(by_name[name], source_of(root), name) for root, name in names if name in by_name
+    ]
 
 
 def _imported(image: Imported, source: str, name: str) -> Arrival:

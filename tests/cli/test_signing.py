@@ -255,6 +255,32 @@ def test_a_push_that_fails_leaves_a_receipt_too(
     assert "failed" in imgsync("receipt", "check", receipt, code=10).out
 
 
+def test_a_receipt_that_cannot_be_signed_is_there_all_the_same(
+    site: Path, tmp_path: Path, new_registry: Registry
+) -> None:
+    receipt = tmp_path / "r.json"
+    locked = new_key(tmp_path, "locked", passphrase="a pass phrase")
+    signs: Options = ["--receipt", receipt, "--sign-key", locked]
+    refused = imgsync("push", site, "--to", f"{new_registry.host}/site", *signs, code=5)
+    assert "the receipt is there, without a signature" in refused.err
+    imgsync("receipt", "check", receipt, "--lock", site)
+    assert not receipt.with_name("r.json.sig").exists()
+
+
+def test_what_a_name_meant_before_an_import_is_told(
+    site: Path, tmp_path: Path, containerd: Containerd, namespace: str
+) -> None:
+    node: Options = ["--address", containerd.socket, "-n", namespace]
+    app = "registry.example/team/app"
+    imgsync("import", site, *node, "--image", f"{app}:1.0", "--map", f"{app}:1.0={app}:1.1")
+    receipt = tmp_path / "r.json"
+    imgsync("import", site, *node, "--image", f"{app}:1.1", "--receipt", receipt)
+    (image,) = json.loads(receipt.read_bytes())["images"]
+    assert image["what"] == "imported"
+    assert image["before"].startswith("sha256:")
+    assert image["before"] != image["digest"]
+
+
 def test_wrong_uses_are_told_before_anything_happens(
     site: Path, keys: Path, tmp_path: Path, new_registry: Registry, layout: Path
 ) -> None:
