@@ -99,11 +99,31 @@ class Noted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class InPart(Noted):
+    """An image comes without some of its platforms."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failed(Event):
     """An image, or an object that images need, failed for good."""
 
     what: str
     error: ImgsyncError
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEnded(Event):
+    """A node is done. ``status``: seeded or unchanged; one that failed is told by `Failed`."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfNode(Event):
+    """What happened on one node of a fleet."""
+
+    node: str
+    event: Event
 
 
 Report = Callable[[Event], None]

@@ -80,6 +80,13 @@ class Context:
             self._stack.callback(self._reporter.close)
         self._reporter(event)
 
+    def report_with(self, reporter: Reporter) -> None:
+        """From now on, tell events to this one; of a command that has its own progress."""
+        if self._reporter is not None:
+            self._reporter.close()
+        self._reporter = reporter
+        self._stack.callback(reporter.close)
+
     def speak_to(self, hosts: Iterable[str]) -> None:
         """Say which registries the command will use too, before the first is opened.
 
