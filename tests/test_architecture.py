@@ -213,7 +213,7 @@ def test_dependencies_are_those_that_are_declared() -> None:
     ("packages", "places"),
     [
         (("click",), ("cli/",)),
-        (("tqdm",), ("cli/progress.py",)),
+        (("tqdm",), ("cli/progress.py", "cli/fleet_progress.py")),
         (("requests", "urllib3"), ("stores/registry/",)),
     ],
 )

@@ -54,6 +54,12 @@ COMMANDS: Final = {
     "import": Entry(
         "import_", "import_", "Load images into containerd, and prove that they are there."
     ),
+    "seed": Entry("seed", "seed", "Load images into many nodes over ssh; each gets what it lacks."),
+    "check": Entry(
+        "check",
+        "check",
+        "Say which images of a node are whole, run, or are damaged, and what pods see.",
+    ),
     "serve": Entry("serve", "serve", "Offer images as a read-only registry."),
     "inventory": Entry(
         "inventory", "inventory", "Write down which content a registry, namespace or file has."

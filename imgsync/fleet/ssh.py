@@ -93,7 +93,7 @@ class Ssh:
         return cls(words, folder)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Connection:
     """A connection that is open within its ``with`` block.
 
@@ -186,8 +186,9 @@ class Connection:
             ContainerdError: it could not be written there.
         """
         path = f"{self.folder}/{name}"
+        folder, file = shlex.quote(path.rpartition("/")[0]), shlex.quote(path)
         ended = subprocess.run(
-            self.words(f"umask 077; exec cat > {shlex.quote(path)}"),
+            self.words(f"umask 077; mkdir -p {folder} && exec cat > {file}"),
             input=data,
             capture_output=True,
             check=False,
@@ -208,8 +209,7 @@ class Connection:
         ended = self._control_command("forward", "-R", f"127.0.0.1:0:127.0.0.1:{port}")
         found = re.search(rb"\d+", ended.stdout)
         if ended.returncode != 0 or found is None:
-            msg = f"ssh forwards no port: {_last(ended.stderr) or 'refused'}"
-            raise ForwardingRefused(msg)
+            raise ForwardingRefused("the node's sshd forwards no port")
         return int(found[0])
 
     def _control_command(self, *words: str) -> subprocess.CompletedProcess[bytes]:
@@ -299,4 +299,4 @@ def _start(
 def _last(stderr: bytes) -> str:
     """The last line that ssh said, without its decoration."""
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines()]
-    return next((line for line in reversed(lines) if line), "")
+    return next((line for line in reversed(lines) if line), "").removeprefix("ssh: ")

@@ -1,12 +1,10 @@
-"""The files of a node: its sshd's configuration, and the accounts of one with `sudo`."""
+"""The files of a node: its sshd's configuration, and its accounts."""
 
 import subprocess
 from pathlib import Path
 
 PASSWORD = "it's a $ecret"
 """Of the user `operator`, on nodes where sudo asks for it."""
-
-_NAMES = ("passwd", "shadow", "group", "sudoers")
 
 
 def sshd_config(folder: Path, address: str, *, forwarding: bool) -> str:
@@ -27,34 +25,45 @@ PrintMotd no
 """
 
 
-def accounts(folder: Path, *, sudo: str = "") -> list[Path]:
-    """The files of `/etc` that a node has of its own; written where `sudo` says how.
+def write_accounts(folder: Path, sudo: str) -> None:
+    """The files of `/etc` that a node has of its own; `sudo` as in `NodeOptions`.
 
-    They are mounted over those of the machine, where only this node sees them.
+    They are mounted over those of the machine, where only this node sees them: its users have an
+    empty home, and a plain shell whose start-up costs nothing.
     """
-    if sudo:
-        hashed = subprocess.run(
-            ["openssl", "passwd", "-6", "-stdin"],
-            input=PASSWORD.encode(),
-            capture_output=True,
-            check=True,
-        ).stdout.decode()
-        # What runs there writes coverage data and the like nowhere: the home is empty.
-        home = folder / "home"
-        home.mkdir()
-        home.chmod(0o777)
-        folder.chmod(0o755)
-        folder.parent.chmod(0o755)
-        for name, line in (
-            ("passwd", f"operator:x:4242:4242::{home}:/bin/sh"),
-            ("shadow", f"operator:{hashed.strip()}:19000:0:99999:7:::"),
-            ("group", "operator:x:4242:"),
-        ):
-            (folder / name).write_text(Path("/etc", name).read_text() + line + "\n")
+    home = folder / "home"
+    home.mkdir()
+    home.chmod(0o777)
+    folder.chmod(0o755)
+    folder.parent.chmod(0o755)
+    lines = [
+        f"root:x:0:0:root:{home}:/bin/sh" if line.startswith("root:") else line
+        for line in Path("/etc/passwd").read_text().splitlines()
+    ]
+    lines.append(f"operator:x:4242:4242::{home}:/bin/sh")
+    _file(folder, "passwd", "\n".join([*lines, ""]))
+    shadow = f"operator:{_hashed(PASSWORD)}:19000:0:99999:7:::\n"
+    _file(folder, "shadow", Path("/etc/shadow").read_text() + shadow, mode=0o600)
+    _file(folder, "group", Path("/etc/group").read_text() + "operator:x:4242:\n")
+    if sudo != "none":
         free = "NOPASSWD: " if sudo == "free" else ""
-        (folder / "sudoers").write_text(
-            f"Defaults !syslog, !fqdn\nroot ALL=(ALL:ALL) ALL\noperator ALL=(ALL:ALL) {free}ALL\n"
-        )
-        (folder / "shadow").chmod(0o600)
-        (folder / "sudoers").chmod(0o440)
-    return [folder / name for name in _NAMES if (folder / name).exists()]
+        text = f"Defaults !fqdn\nroot ALL=(ALL:ALL) ALL\noperator ALL=(ALL:ALL) {free}ALL\n"
+        _file(folder, "sudoers", text, mode=0o440)
+
+
+def accounts(folder: Path) -> list[Path]:
+    """What `write_accounts` has written."""
+    names = ("passwd", "shadow", "group", "sudoers")
+    return [folder / name for name in names if (folder / name).exists()]
+
+
+def _file(folder: Path, name: str, text: str, mode: int = 0o644) -> None:
+    path = folder / name
+    path.write_text(text)
+    path.chmod(mode)
+
+
+def _hashed(password: str) -> str:
+    words = ["openssl", "passwd", "-6", "-stdin"]
+    done = subprocess.run(words, input=password, capture_output=True, check=True, text=True)
+    return done.stdout.strip()

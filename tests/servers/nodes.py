@@ -10,19 +10,20 @@ import itertools
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.servers.containerd import Containerd
-from tests.servers.node_files import accounts, sshd_config
+from tests.servers.node_files import accounts, sshd_config, write_accounts
 from tests.servers.process import Process, clean_environment
 from tests.servers.programs import program, require, require_root
 
@@ -90,6 +91,7 @@ class Node:
         """Its sshd listens; where `ctr` looks for containerd, it finds this node's."""
         mounts = [
             "mount -t tmpfs -o mode=755 tmpfs /run",
+            "mount -t tmpfs tmpfs /dev/shm",
             "mkdir -p /run/sshd /run/containerd /run/lock",
             f"ln -s {self.containerd.socket} /run/containerd/containerd.sock",
             *(f"mount --bind {path} /etc/{path.name}" for path in accounts(self.folder)),
@@ -104,12 +106,18 @@ class Node:
     def kill_sshd(self) -> None:
         """Its sshd is gone, with every connection."""
         self._sshd.kill()
-        # Its children have sessions of their own: they end when the address does.
+        # Its children have sessions of their own, and do not notice that nobody answers.
         _run("ip", "-n", self.namespace, "link", "set", "eth0", "down")
 
     def stop(self) -> None:
-        """Nothing of it runs."""
+        """Nothing of it runs, sessions of its users included."""
         self._sshd.stop()
+        listed = subprocess.run(
+            ["ip", "netns", "pids", self.namespace], capture_output=True, text=True, check=True
+        )
+        for pid in listed.stdout.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGTERM)
         self.containerd.remove()
 
 
@@ -126,7 +134,7 @@ class Nodes:
 
     def __post_init__(self) -> None:
         require_root("network namespaces")
-        require("ip", "sshd", "ssh", "ssh-keygen", "containerd", "ctr")
+        require("ip", "openssl", "sshd", "ssh", "ssh-keygen", "containerd", "ctr")
         if isinstance(self.wanted, int):
             self.wanted = [NodeOptions()] * self.wanted
         if any(options.sudo != "none" for options in self.wanted):
@@ -227,8 +235,7 @@ class Nodes:
         shutil.copy(self.folder / "id.pub", folder / "authorized_keys")
         config = sshd_config(folder, address, forwarding=options.forwarding)
         (folder / "sshd_config").write_text(config)
-        if options.sudo != "none":
-            accounts(folder, sudo=options.sudo)
+        write_accounts(folder, options.sudo)
         return Node(namespace, address, folder, options)
 
     def _write_client_files(self) -> None:

@@ -1,0 +1,106 @@
+"""Options of commands that speak to many nodes: which, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from imgsync.fleet.host import Host
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class FleetOptions:
+    """Which nodes, and how they are reached; an empty inventory is none."""
+
+    inventory: str = ""
+    limits: tuple[str, ...] = ()
+    become: bool = False
+    ask_become_pass: bool = False
+    ssh: str = "ssh"
+
+    def hosts(self) -> tuple[Host, ...]:
+        """Read the inventory, and ask for sudo's password, once, where that is wanted.
+
+        Raises:
+            InvalidInput, NotFound: it cannot be read, or --limit leaves nothing.
+        """
+        from imgsync.fleet.host import Become  # noqa: PLC0415 - not for --help
+        from imgsync.fleet.inventory import read_inventory  # noqa: PLC0415 - likewise
+
+        become = None
+        if self.become or self.ask_become_pass:
+            become = Become()
+        hosts = read_inventory(self.inventory, limits=self.limits, become=become)
+        if self.ask_become_pass:
+            password = click.prompt("sudo password on the nodes", hide_input=True, err=True)
+            become = Become(password)
+            hosts = read_inventory(self.inventory, limits=self.limits, become=become)
+        return hosts
+
+
+def fleet_options(command: Callable[..., R]) -> Callable[..., R]:
+    """``-i`` and what belongs to it; the command gets ``fleet``."""
+    return with_fleet(command, required=True)
+
+
+def with_fleet(command: Callable[..., R], *, required: bool) -> Callable[..., R]:
+    """The same, where a command can do without nodes."""
+
+    @wraps(command)
+    def wrapped(
+        *args: Any,
+        inventory: str,
+        limits: Sequence[str],
+        become: bool,
+        ask_become_pass: bool,
+        ssh: str,
+        **rest: Any,
+    ) -> R:
+        fleet = FleetOptions(inventory, tuple(limits), become, ask_become_pass, ssh)
+        return command(*args, fleet=fleet, **rest)
+
+    options = (
+        click.option(
+            "-i",
+            "--inventory",
+            metavar="FILE",
+            default="" if not required else None,
+            required=required,
+            help="The nodes: a list of hosts, one a line (USER@HOST:PORT), HOST,HOST, or an "
+            "Ansible inventory.",
+        ),
+        click.option(
+            "--limit",
+            "limits",
+            multiple=True,
+            metavar="GLOB",
+            help="Only these nodes, 'rack1-*'; '!GLOB' leaves out; repeatable.",
+        ),
+        click.option("--become", "--sudo", is_flag=True, help="Run ctr there through sudo."),
+        click.option(
+            "-K",
+            "--ask-become-pass",
+            is_flag=True,
+            help="Ask for sudo's password, once; it is sent to sudo's standard input only.",
+        ),
+        click.option(
+            "--ssh",
+            default="ssh",
+            show_default=True,
+            metavar="COMMAND",
+            help="How OpenSSH's ssh is called, 'ssh -F lab/ssh_config'; your own configuration, "
+            "agent and known hosts are used.",
+        ),
+    )
+    result: Callable[..., R] = wrapped
+    for option in reversed(options):
+        result = option(result)
+    return result
