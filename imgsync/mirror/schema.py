@@ -23,21 +23,10 @@ from imgsync.mirror.names import (
 from imgsync.mirror.nodes import MapNode, TextNode
 from imgsync.mirror.quantities import parse_size
 from imgsync.mirror.reading import Reading
-from imgsync.mirror.semver import Range
-from imgsync.mirror.shapes import (
-    Either,
-    Flag,
-    Key,
-    Many,
-    Number,
-    Placed,
-    Record,
-    Shape,
-    Table,
-    Text,
-    Word,
-)
+from imgsync.mirror.shapes import Flag, Number, Shape, Text, Word
+from imgsync.mirror.structures import Either, Key, Many, Placed, Record, Table
 from imgsync.mirror.tags import WHOLE, TagPattern, TagRule
+from imgsync.mirror.version_range import Range
 
 ALL: Final = "all"
 _NO_SECRETS: Final = "a password never stands in a config; say password-file or password-env"

@@ -14,7 +14,8 @@ from fnmatch import translate
 from typing import TYPE_CHECKING, Final, Self
 
 from imgsync.errors import InvalidInput
-from imgsync.mirror.semver import Range, Version
+from imgsync.mirror.semver import Version
+from imgsync.mirror.version_range import Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsync.errors import InvalidInput
-from imgsync.mirror.semver import Range, Version
+from imgsync.mirror.semver import Version
+from imgsync.mirror.version_range import Range
 
 # The list behind the regular expression that semver.org suggests.
 VALID = """0.0.4 1.2.3 10.20.30 1.1.2-prerelease+meta 1.1.2+meta 1.1.2+meta-valid 1.0.0-alpha

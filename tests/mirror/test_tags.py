@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsync.errors import InvalidInput
-from imgsync.mirror.semver import Range, Version
+from imgsync.mirror.semver import Version
 from imgsync.mirror.tags import WHOLE, TagPattern, TagRule
+from imgsync.mirror.version_range import Range
 
 REDIS = [
     *("latest", "7", "7.2", "7.2.4", "7.2.3", "7.2.4-alpine", "7.2-alpine", "7-alpine"),

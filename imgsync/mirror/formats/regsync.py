@@ -22,8 +22,8 @@ from imgsync.mirror.formats.regsync_hosts import TUNING, Hosts, filled
 from imgsync.mirror.names import parse_image, parse_platform, parse_repository, tag_of
 from imgsync.mirror.nodes import MapNode
 from imgsync.mirror.reading import Reading
-from imgsync.mirror.semver import Range
 from imgsync.mirror.tags import TagPattern, TagRule
+from imgsync.mirror.version_range import Range
 from imgsync.model.platform import PlatformChoice
 
 if TYPE_CHECKING:

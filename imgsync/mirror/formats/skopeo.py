@@ -22,8 +22,8 @@ from imgsync.mirror.formats.common import (
 from imgsync.mirror.names import parse_repository, parse_tag
 from imgsync.mirror.nodes import MapNode, TextNode
 from imgsync.mirror.reading import Reading
-from imgsync.mirror.semver import Range
 from imgsync.mirror.tags import TagRule
+from imgsync.mirror.version_range import Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
