@@ -86,6 +86,6 @@ ALIASES: Final = {
 """What other tools call it."""
 
 READS_ONLY: Final = frozenset(
-    {"diff", "harbor", "inspect", "inventory", "receipt", "report", "verify"}
+    {"check", "diff", "harbor", "inspect", "inventory", "receipt", "report", "verify"}
 )
 """Commands that leave nothing behind when they are interrupted, and nothing to go on with."""
