@@ -60,7 +60,13 @@ COMMANDS: Final = {
         "check",
         "Say which images of a node are whole, run, or are damaged, and what pods see.",
     ),
+    "heal": Entry(
+        "heal", "heal", "Bring again what a node's images lack, or what rotted on its disk."
+    ),
     "serve": Entry("serve", "serve", "Offer images as a read-only registry."),
+    "emit": Entry(
+        "emit", "emit", "Write configuration by which pods find images under their new names."
+    ),
     "inventory": Entry(
         "inventory", "inventory", "Write down which content a registry, namespace or file has."
     ),

@@ -21,7 +21,7 @@ from imgsync.stores.containerd.namespace import ANCHOR_PREFIX
 from imgsync.stores.containerd.stream import import_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from imgsync.stores.containerd.namespace import Containerd
     from imgsync.stores.containerd.wanted import Wanted
@@ -79,17 +79,16 @@ class Anchors:
         together = {item.digest: item for w in images if not w.waits for item in w.held}
         if together:
             names[NOW] = _anchor(together.values(), documents)
-        if not names:
-            return
-        import_stream(
-            self._containerd.ctr,
-            self._containerd.namespace,
-            names,
-            list({item.digest: item for item in names.values()}.values()),
-            KeptDocuments(documents),
-            ignore,
-        )
-        self._standing |= names.keys()
+        self._make(names, documents)
+
+    def keep(self, items: Iterable[Descriptor]) -> None:
+        """This content stays, whatever happens to what refers to it, until the next import.
+
+        Raises:
+            ContainerdError: ``ctr`` failed.
+        """
+        documents: dict[Digest, bytes] = {}
+        self._make({NOW: _anchor(items, documents)}, documents)
 
     def release(self, images: Sequence[Wanted]) -> None:
         """Forget the anchors of those images that have their names now, and of none that failed.
@@ -105,6 +104,19 @@ class Anchors:
         if names:
             self._containerd.images.remove(*sorted(names))
             self._standing -= names
+
+    def _make(self, names: Mapping[str, Descriptor], documents: Mapping[Digest, bytes]) -> None:
+        if not names:
+            return
+        import_stream(
+            self._containerd.ctr,
+            self._containerd.namespace,
+            names,
+            list({item.digest: item for item in names.values()}.values()),
+            KeptDocuments(documents),
+            ignore,
+        )
+        self._standing |= names.keys()
 
 
 def _anchor(items: Iterable[Descriptor], documents: dict[Digest, bytes]) -> Descriptor:

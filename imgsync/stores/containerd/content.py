@@ -62,6 +62,10 @@ class Content:
         ended = self._ctr.ended_with_empty_file(self._namespace, "content", "ingest", *words, key)
         return ended.status == 0
 
+    def remove(self, *digests: Digest) -> None:
+        """Take content out of this namespace, whatever refers to it."""
+        self._ctr.run(self._namespace, "content", "rm", *map(str, digests))
+
     def collect_garbage(self) -> None:
         """Let containerd delete, now, what nothing in this namespace needs.
 
