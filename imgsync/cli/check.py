@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -14,11 +15,12 @@ from imgsync.cli.check_output import (
 )
 from imgsync.cli.command import Command
 from imgsync.cli.context import Context
+from imgsync.cli.fleet_options import FleetOptions, with_fleet
 from imgsync.cli.host import host_platform
 from imgsync.cli.inputs import read_input
 from imgsync.cli.options import containerd_options, format_option, mapping_options
 from imgsync.cli.output import say, say_json
-from imgsync.errors import InvalidImageList, VerificationFailed
+from imgsync.errors import InvalidImageList, InvalidInput, VerificationFailed
 from imgsync.model.lock import Lock
 from imgsync.model.volumes import whole_lock
 from imgsync.nodes.against_lock import compare
@@ -38,6 +40,7 @@ RUNS, WHOLE = "runs", "whole"
     epilog="Example: imgsync check -n k8s.io --lock site.tar.lock.json",
 )
 @containerd_options
+@partial(with_fleet, required=False)
 @click.option(
     "--hash",
     "with_hash",
@@ -67,15 +70,28 @@ def check(
     with_hash: bool,
     require: str,
     lock_file: str | None,
+    fleet: FleetOptions,
     mapping: Mapping,
     as_json: bool,
 ) -> None:
     """Say which images of a node are whole, run, or are damaged, and what pods see.
 
     Each image of the namespace is walked, platform by platform, and each name is looked at as a
-    kubelet would; where CRI answers on the same socket, it is asked. Nothing is changed.
+    kubelet would; where CRI answers on the same socket, it is asked. With -i, all nodes of an
+    inventory are compared with a lock, over ssh. Nothing is changed.
     """
     lock = _read_lock(lock_file) if lock_file is not None else None
+    if fleet.inventory:
+        from imgsync.cli.check_fleet import check_nodes  # noqa: PLC0415 - many modules
+
+        if lock is None:
+            raise InvalidInput(
+                "-i compares nodes with a lock", hint="add --lock NAME.tar.lock.json"
+            )
+        check_nodes(
+            context, fleet, lock, mapping, require=require, with_hash=with_hash, as_json=as_json
+        )
+        return
     facts = look(
         context.containerd(),
         host_platform(),

@@ -68,7 +68,7 @@ def parse_ansible(raw: bytes, where: str) -> tuple[Host, ...]:
     hosts = [_host(name, of_hosts.get(name, {}), where) for name in names]
     if not hosts:
         msg = f"{where} has no host"
-        raise InvalidInput(msg, hint=f"look at it with: {PROGRAM} --graph -i {where}")
+        raise InvalidInput(msg, hint=f"look at what {PROGRAM} shows of it")
     return tuple(hosts)
 
 
