@@ -63,6 +63,7 @@ COMMANDS: Final = {
     "heal": Entry(
         "heal", "heal", "Bring again what a node's images lack, or what rotted on its disk."
     ),
+    "rm": Entry("rm", "rm", "Take images off a node; without --yes it only says which."),
     "serve": Entry("serve", "serve", "Offer images as a read-only registry."),
     "emit": Entry(
         "emit", "emit", "Write configuration by which pods find images under their new names."

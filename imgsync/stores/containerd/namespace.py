@@ -18,6 +18,7 @@ from imgsync.model.reference import Reference
 from imgsync.stores import Resolved
 from imgsync.stores.containerd.content import Content, ContentStream, read_content
 from imgsync.stores.containerd.images import Images
+from imgsync.stores.containerd.parse import parse_containers
 from imgsync.stores.selected import Selected
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class Containerd:
     def namespaces(self) -> list[str]:
         """All that there are."""
         return self.ctr.text(self.namespace, "namespaces", "ls", "-q").split()
+
+    def used_images(self) -> dict[str, str]:
+        """The image records that containers were made from, each with one of the containers."""
+        return parse_containers(self.ctr.text(self.namespace, "containers", "ls"))
 
     def open(self, descriptor: Descriptor, offset: int = 0) -> ContentStream:
         """The content's bytes, as the daemon hands them out."""

@@ -20,6 +20,7 @@ _ROW: Final = re.compile(
     r"(?P<name>\S.*?)\s+(?P<type>[a-z]+/\S+)\s+(?P<digest>[a-z0-9]+:[0-9a-f]{32,})"
     r"\s+(?P<size>-|[\d.]+ \S+)\s+(?P<platforms>\S+)\s+(?P<labels>.*?)\s*"
 )
+_CONTAINER: Final = re.compile(r"(?P<container>\S+)\s+(?P<image>\S.*?)\s+\S+\s*")
 _FLAG: Final = re.compile(r"^\s+((?:--?[\w-]+(?: value)?(?:, )?)+)", re.MULTILINE)
 _VERSION: Final = re.compile(r"\bv?(\d+)\.(\d+)\.(\d+)")
 _MISSING: Final = re.compile(r"content digest ((?:sha256|sha512):[0-9a-f]+): not found")
@@ -95,6 +96,16 @@ def parse_content(text: str) -> dict[Digest, dict[str, str]]:
         except InvalidDigest:
             continue
         found[digest] = parse_labels(cells[3]) if len(cells) > 3 else {}
+    return found
+
+
+def parse_containers(text: str) -> dict[str, str]:
+    """The images of ``containers ls``, each with a container that was made from it."""
+    found: dict[str, str] = {}
+    for line in text.splitlines()[1:]:
+        match = _CONTAINER.fullmatch(line)
+        if match is not None and match["image"] != "-":
+            found[match["image"]] = match["container"]
     return found
 
 
