@@ -64,6 +64,11 @@ COMMANDS: Final = {
         "heal", "heal", "Bring again what a node's images lack, or what rotted on its disk."
     ),
     "rm": Entry("rm", "rm", "Take images off a node; without --yes it only says which."),
+    "copy-namespace": Entry(
+        "copy_namespace",
+        "copy_namespace",
+        "Let images of one namespace of containerd be in another, without their data.",
+    ),
     "serve": Entry("serve", "serve", "Offer images as a read-only registry."),
     "emit": Entry(
         "emit", "emit", "Write configuration by which pods find images under their new names."

@@ -7,6 +7,7 @@ The others are decorators, and each gives its command one frozen value:
     @selection_options    selection: imgsync.model.selection.Selection
     @platform_option      choice: imgsync.model.platform.PlatformChoice
     @referrers_option     referrers: imgsync.referrers.choice.ReferrerChoice
+    @socket_options       nothing; which containerd
     @containerd_options   nothing; they are for ``containerd:`` sources and destinations
     @harbor_options       harbor: imgsync.harbor.preflight.HarborOptions
     @format_option        as_json: bool
@@ -330,6 +331,18 @@ class ContainerdOptions:
     ctr: str = ""
 
 
+_SOCKET: Final = (
+    click.option(
+        "--address",
+        default="",
+        metavar="SOCKET",
+        help="containerd's socket; else CONTAINERD_ADDRESS, /etc/crictl.yaml, and where "
+        "containerd, k3s, rke2, k0s and microk8s have it.",
+    ),
+    click.option("--ctr", default="", metavar="COMMAND", help="How ctr is called, 'k3s ctr'."),
+)
+
+
 def containerd_options(command: Callable[..., R]) -> Callable[..., R]:
     """``-n``, ``--address`` and ``--ctr``; the Context gets them, for ``containerd:NAME``."""
 
@@ -351,15 +364,22 @@ def containerd_options(command: Callable[..., R]) -> Callable[..., R]:
             show_default=True,
             help="The namespace in containerd; kubelet sees k8s.io only.",
         ),
-        click.option(
-            "--address",
-            default="",
-            metavar="SOCKET",
-            help="containerd's socket; else CONTAINERD_ADDRESS, /etc/crictl.yaml, and where "
-            "containerd, k3s, rke2, k0s and microk8s have it.",
-        ),
-        click.option("--ctr", default="", metavar="COMMAND", help="How ctr is called, 'k3s ctr'."),
+        *_SOCKET,
     )
+
+
+def socket_options(command: Callable[..., R]) -> Callable[..., R]:
+    """``--address`` and ``--ctr``, for commands that name their namespaces themselves."""
+
+    @wraps(command)
+    def with_socket(*args: Any, address: str, ctr: str, **rest: Any) -> R:
+        from imgsync.cli.context import Context  # noqa: PLC0415 - it imports this module
+
+        context = click.get_current_context().ensure_object(Context)
+        context.containerd_options = ContainerdOptions(address=address, ctr=ctr)
+        return command(*args, **rest)
+
+    return _add(with_socket, *_SOCKET)
 
 
 # --- plans ------------------------------------------------------------------------------------

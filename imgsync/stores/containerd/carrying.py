@@ -32,9 +32,6 @@ SMALL_BYTES: Final = 16 * 1024 * 1024
 """Below this a stream is faster. A fetch moves bytes three times as fast, but takes at least 0.1 s,
 and over a second on 1.x where platforms of an image share a layer."""
 
-ADOPT_BYTES: Final = 256 * 1024
-"""Below this, sending is as quick as the command that adopts."""
-
 BATCH_BYTES: Final = 64 * 1024 * 1024
 BATCH_IMAGES: Final = 32
 
@@ -51,6 +48,7 @@ class Carrying:
         *,
         jobs: int = 1,
         always_fetch: bool = False,
+        adopt_bytes: int,
     ) -> None:
         """Fetch through ``loopback``, or send everything as a stream if there is none.
 
@@ -62,6 +60,7 @@ class Carrying:
         self._report = report
         self._jobs = jobs
         self._always_fetch = always_fetch
+        self._adopt_bytes = adopt_bytes
 
     def load(self, moving: Sequence[Wanted], *, by_stream: bool = False) -> None:
         """Bring in what is missing; an image gets its names as soon as it is proved."""
@@ -122,7 +121,7 @@ class Carrying:
             item.digest: item
             for wanted in images
             for item in wanted.carried
-            if item.size >= ADOPT_BYTES
+            if item.size >= self._adopt_bytes
         }
         for namespace in self._containerd.namespaces() if large else ():
             if namespace == self._containerd.namespace:

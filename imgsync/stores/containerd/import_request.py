@@ -43,6 +43,8 @@ class ImportOptions:
         pin: let the kubelet's garbage collection leave them alone.
         unpack: also unpack the node's platform, which is otherwise done at the first start.
         jobs: how many images are fetched at once.
+        adopt_bytes: content from this size on is taken over from other namespaces, one by one,
+            before anything is streamed; below it, sending is as quick.
     """
 
     node: Platform
@@ -53,6 +55,7 @@ class ImportOptions:
     unpack: bool = False
     on_existing_name: OnExistingName = OnExistingName.REPLACE
     jobs: int = 4
+    adopt_bytes: int = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)

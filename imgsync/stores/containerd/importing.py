@@ -138,6 +138,7 @@ class _Import:
             self._report,
             jobs=self._options.jobs,
             always_fetch=self._options.carrier is Carrier.LOOPBACK,
+            adopt_bytes=self._options.adopt_bytes,
         )
 
     def _prove(self, moving: Sequence[Wanted]) -> None:
