@@ -1,7 +1,7 @@
 """Images from one namespace into another of the same containerd, without moving their content.
 
 containerd keeps one copy for all namespaces and gives it to whoever commits its digest. So the
-content is taken over, and an import of just an ``index.json`` refers to it; the usual proof follows.
+content is taken over, and an import of just an ``index.json`` refers to it; then it is proved.
 """
 
 from __future__ import annotations
