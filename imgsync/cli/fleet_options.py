@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +25,7 @@ class FleetOptions:
     limits: tuple[str, ...] = ()
     become: bool = False
     ask_become_pass: bool = False
+    password_on_stdin: bool = False
     ssh: str = "ssh"
 
     def hosts(self) -> tuple[Host, ...]:
@@ -35,15 +37,20 @@ class FleetOptions:
         from imgsync.fleet.host import Become  # noqa: PLC0415 - not for --help
         from imgsync.fleet.inventory import read_inventory  # noqa: PLC0415 - likewise
 
-        become = None
-        if self.become or self.ask_become_pass:
-            become = Become()
+        asks = self.ask_become_pass or self.password_on_stdin
+        become = Become() if self.become or asks else None
         hosts = read_inventory(self.inventory, limits=self.limits, become=become)
-        if self.ask_become_pass:
-            password = click.prompt("sudo password on the nodes", hide_input=True, err=True)
-            become = Become(password)
+        if asks:
+            # Only when the inventory was read: nobody types a password for nothing.
+            become = Become(self._password())
             hosts = read_inventory(self.inventory, limits=self.limits, become=become)
         return hosts
+
+    def _password(self) -> str:
+        if self.password_on_stdin:
+            return sys.stdin.readline().rstrip("\n")
+        password: str = click.prompt("sudo password on the nodes", hide_input=True, err=True)
+        return password
 
 
 def fleet_options(command: Callable[..., R]) -> Callable[..., R]:
@@ -61,10 +68,13 @@ def with_fleet(command: Callable[..., R], *, required: bool) -> Callable[..., R]
         limits: Sequence[str],
         become: bool,
         ask_become_pass: bool,
+        become_password_stdin: bool,
         ssh: str,
         **rest: Any,
     ) -> R:
-        fleet = FleetOptions(inventory, tuple(limits), become, ask_become_pass, ssh)
+        fleet = FleetOptions(
+            inventory, tuple(limits), become, ask_become_pass, become_password_stdin, ssh
+        )
         return command(*args, fleet=fleet, **rest)
 
     options = (
@@ -90,6 +100,11 @@ def with_fleet(command: Callable[..., R], *, required: bool) -> Callable[..., R]
             "--ask-become-pass",
             is_flag=True,
             help="Ask for sudo's password, once; it is sent to sudo's standard input only.",
+        ),
+        click.option(
+            "--become-password-stdin",
+            is_flag=True,
+            help="Read sudo's password from standard input instead.",
         ),
         click.option(
             "--ssh",

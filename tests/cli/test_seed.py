@@ -158,14 +158,10 @@ def test_where_forwarding_is_refused_a_stream_goes(archive: Path) -> None:
 def test_sudo(sudo: str, carrier: str, archive: Path) -> None:
     with Nodes([NodeOptions(sudo=sudo)]) as nodes:
         words = ("-m", "imgsync", "seed", archive, "-i", nodes.inventory(), "--ssh", nodes.ssh)
-        ask = "--ask-become-pass" if sudo == "password" else "--become"
+        ask = "--become-password-stdin" if sudo == "password" else "--become"
         command = nodes.command(sys.executable, *words, *TO, "--carrier", carrier, ask)
         with subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # without a terminal, the password is read from the input
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
             out, err = process.communicate(f"{PASSWORD}\n".encode(), timeout=100)
         assert process.returncode == 0, err.decode()
