@@ -62,6 +62,10 @@ gap: $(STAMP)
 	$(BIN)/python -m tests.bench.gap
 	$(BIN)/python -m tests.bench.memory
 
+# Seeds twenty nodes on this machine; the result is kept in docs/fleet.md. Needs root.
+fleet: $(STAMP)
+	$(BIN)/python -m tests.bench.fleet
+
 # A wheel, a wheelhouse, the standalone file and a Debian package, in dist/.
 dist: $(STAMP)
 	sh scripts/dist.sh $(BIN)/python
