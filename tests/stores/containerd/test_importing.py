@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -102,9 +103,11 @@ def test_only_what_is_new_moves(load: Loader, carrier: Carrier) -> None:
     images = Images()
     base = images.layer({"base": b"the same in both"})
     for tag in ("1", "2"):
+        # Content of its own, or it would be adopted from the namespace of another test.
+        own = images.layer({"own": f"{tag} {uuid4()}".encode()})
         images.name(
             f"harbor.example.com/team/app:{tag}",
-            images.image([base, images.layer({"own": tag.encode()})], entrypoint=tag),
+            images.image([base, own], entrypoint=str(uuid4())),
         )
     load(images, ["harbor.example.com/team/app:1"], carrier=carrier)
     result = load(images, ["harbor.example.com/team/app:2"], carrier=carrier)
