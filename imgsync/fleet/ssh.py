@@ -107,6 +107,7 @@ class Connection:
     _master: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _err: IO[bytes] | None = field(default=None, init=False)
     _control: str = field(default="", init=False)
+    _is_cut: bool = field(default=False, init=False)
 
     def open(self, session: str, timeout_s: float = CONNECT_S) -> None:
         """Connect, and run the holding session; see `SESSION`.
@@ -150,10 +151,12 @@ class Connection:
             if pipe is not None:
                 pipe.close()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the connection stands."""
-        return self._master is not None and self._master.poll() is None
+    def cut(self) -> None:
+        """End it now: whatever runs over it fails; `close` is still to be called."""
+        self._is_cut = True
+        master = self._master
+        if master is not None:
+            master.terminate()
 
     @property
     def folder(self) -> str:
@@ -176,7 +179,12 @@ class Connection:
         stdout: int | IO[bytes],
         stderr: int | IO[bytes],
     ) -> subprocess.Popen[bytes]:
-        """The line runs on the node; whoever started it waits for it."""
+        """The line runs on the node; whoever started it waits for it.
+
+        Raises:
+            Unreachable: the connection has ended.
+        """
+        self._check()
         return _start(self.words(command), stdin, stdout, stderr)
 
     def write(self, name: str, data: bytes) -> str:
@@ -187,6 +195,7 @@ class Connection:
         """
         path = f"{self.folder}/{name}"
         folder, file = shlex.quote(path.rpartition("/")[0]), shlex.quote(path)
+        self._check()
         ended = subprocess.run(
             self.words(f"umask 077; mkdir -p {folder} && exec cat > {file}"),
             input=data,
@@ -211,6 +220,11 @@ class Connection:
         if ended.returncode != 0 or found is None:
             raise ForwardingRefused("the node's sshd forwards no port")
         return int(found[0])
+
+    def _check(self) -> None:
+        """A control socket that is gone is no error to ssh: it would connect anew, by itself."""
+        if self._is_cut or self._master is None or self._master.poll() is not None:
+            raise Unreachable("the connection to the node has ended")
 
     def _control_command(self, *words: str) -> subprocess.CompletedProcess[bytes]:
         command = (*self.ssh.command, "-o", f"ControlPath={self._control}", "-O", *words)

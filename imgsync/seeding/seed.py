@@ -155,7 +155,7 @@ class _Seeding:
     def stop(self) -> None:
         """End all connections; what runs over them fails."""
         for connection in list(self._open):
-            connection.close()
+            connection.cut()
 
     def for_platform(self, platform: Platform) -> _ForPlatform:
         """What a node of this platform gets."""

@@ -191,6 +191,24 @@ def test_killed_half_way_and_again(archive: Path) -> None:
         assert all(_has_all(node) for node in nodes.nodes)
 
 
+def test_interrupted(archive: Path) -> None:
+    with Nodes(2) as nodes:
+        rate = ("--rate", f"{LAYER_BYTES // 5}/s")
+        words = ("seed", archive, "-i", nodes.inventory(), "--ssh", nodes.ssh, *TO, *rate)
+        command = nodes.command(sys.executable, "-m", "imgsync", *words)
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ) as process:
+            time.sleep(3)
+            begun = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 130, err.decode()
+        assert time.monotonic() - begun < 20
+        assert b"Traceback" not in err
+        assert "imgsync-" not in nodes.on_node(0, "ls -A /dev/shm")
+
+
 def test_a_node_that_goes_away_meanwhile(archive: Path) -> None:
     with Nodes(2) as nodes:
         rate = ("--rate", f"{LAYER_BYTES}/s")
@@ -216,6 +234,12 @@ def test_nodes_fetch_directly_where_the_network_is_trusted(
     found = _seed(three, archive, "--listen", f"{HUB_ADDRESS}:0", *tls, "--carrier", "loopback")
     assert {(node["by"], node["status"]) for node in found.values()} == {("direct", "seeded")}
     assert all(_has_all(node) for node in three.nodes)
+    # What was fetched says where it can be had, which is how Spegel finds it.
+    listed = three[0].containerd.ctr("content", "ls", namespace="k8s.io")
+    own = IMAGES.children(IMAGES.children(IMAGES.names[BIG])[0])
+    for digest in (IMAGES.names[BIG]["digest"], *(item["digest"] for item in own)):
+        (line,) = (line for line in listed.splitlines() if line.startswith(digest))
+        assert "containerd.io/distribution.source.harbor.example.com=" in line
 
 
 def test_all_platforms_where_they_are_asked_for(archive: Path) -> None:

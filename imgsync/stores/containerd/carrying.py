@@ -14,7 +14,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final
 
 from imgsync.content import CHUNK_BYTES, VerifiedStream
-from imgsync.errors import ContainerdError, ContentError, ImgsyncError, IncompleteImport
+from imgsync.errors import (
+    ContainerdError,
+    ContentError,
+    ImgsyncError,
+    IncompleteImport,
+    Unreachable,
+)
 from imgsync.stores.containerd.stream import import_stream
 
 if TYPE_CHECKING:
@@ -211,6 +217,8 @@ class Carrying:
 
     def _explained(self, error: ImgsyncError, wanted: Wanted) -> ImgsyncError:
         """Which side is wrong: containerd proves digests, but cannot say who broke the bytes."""
+        if isinstance(error, Unreachable):
+            return error
         named = {match[1] for match in re.finditer(r"expected \w+:([0-9a-f]{64,})", error.message)}
         suspects = [item for item in wanted.carried if item.digest.hex in named]
         try:
