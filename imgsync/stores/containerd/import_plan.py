@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from imgsync.documents import DocumentReader, KeptDocuments
 from imgsync.errors import Conflict
 from imgsync.events import InPart, Noted, Planned, Report, Retried
+from imgsync.model.bundle import AbsentReason
 from imgsync.platforms import platforms_of
 from imgsync.serve.catalog import Catalog
 from imgsync.stores import Listing
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from imgsync.errors import ImgsyncError
-    from imgsync.model.bundle import AbsentReason, Root
+    from imgsync.model.bundle import Root
     from imgsync.model.digest import Digest
     from imgsync.stores import Source
     from imgsync.stores.containerd.namespace import Containerd
@@ -66,6 +67,11 @@ class ImportPlan:
     def moving(self) -> list[Wanted]:
         """The images that nothing stands in the way of, so far."""
         return [wanted for wanted in self.wanted if wanted.error is None]
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether the source is a volume, to which others belong."""
+        return AbsentReason.VOLUME in self._absent.values()
 
     @property
     def failures(self) -> list[tuple[str, ImgsyncError]]:

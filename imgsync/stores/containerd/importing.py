@@ -97,8 +97,9 @@ class _Import:
         with ExitStack() as stack:
             carrying = self._carrying(stack)
             to_load = [wanted for wanted in moving if wanted not in unchanged]
-            if _are_worth_holding(to_load):
-                self._anchors.hold([wanted for wanted in to_load if wanted.carried])
+            # What has come outlives a run that is killed, where it would cost to bring it again.
+            if plan.is_volume or sum(item.carried_bytes for item in to_load) >= SMALL_BYTES:
+                self._anchors.hold([wanted for wanted in to_load if wanted.has_blobs])
             carrying.load(to_load)
             self._prove(moving)
             again = [wanted for wanted in moving if isinstance(wanted.error, ContainerdError)]
@@ -238,9 +239,3 @@ class _Import:
                 digest = event.descriptor.digest
                 self._moved[digest] = self._moved.get(digest, 0) + event.n_bytes
             self._report_unlocked(event)
-
-
-def _are_worth_holding(images: Sequence[Wanted]) -> bool:
-    """Whether what has come of these images is to outlive a run that is killed."""
-    n_bytes = sum(wanted.carried_bytes for wanted in images)
-    return n_bytes >= SMALL_BYTES or any(wanted.waits for wanted in images)

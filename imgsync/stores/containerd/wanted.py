@@ -83,6 +83,11 @@ class Wanted:
         return bool(self.waiting_for)
 
     @property
+    def has_blobs(self) -> bool:
+        """Whether more of it is there, or comes now, than the documents that every volume has."""
+        return any(not x.is_document and x.digest not in self.lacking for x in self.closure)
+
+    @property
     def held(self) -> tuple[Descriptor, ...]:
         """All that an anchor keeps: what is there, comes now, or comes with other volumes."""
         never = self.lacking.difference(item.digest for item in self.waiting_for)
