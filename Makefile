@@ -60,6 +60,7 @@ corruptions: $(STAMP)
 # What crosses the gap after an update, and the memory of a very large plan.
 gap: $(STAMP)
 	$(BIN)/python -m tests.bench.gap
+	$(BIN)/python -m tests.bench.volumes
 	$(BIN)/python -m tests.bench.memory
 
 # Seeds twenty nodes on this machine; the result is kept in docs/fleet.md. Needs root.
