@@ -12,7 +12,7 @@ SERVERS := docker-registry:docker-registry containerd:containerd ctr:containerd 
            dockerd:docker.io skopeo:skopeo umoci:umoci podman:podman \
            htpasswd:apache2-utils openssl:openssl sshd:openssh-server patchelf:patchelf objdump:binutils \
            nginx:nginx redis-server:redis-server ssh-keygen:openssh-client zstd:zstd \
-           chromium:chromium ip:iproute2 ssh:openssh-client sudo:sudo
+           chromium:chromium par2:par2 ip:iproute2 ssh:openssh-client sudo:sudo
 
 .PHONY: test servers lint types pytest format demo bench corruptions gap dist clean
 

@@ -234,6 +234,7 @@ def test_programs_are_started_in_few_places() -> None:
         "stores/docker_daemon.py",  # docker save
         "stores/registry/credential_helper.py",  # docker-credential-*
         "signing/ssh.py",  # ssh-keygen
+        "parity/par2.py",  # par2
         "standalone/build.py",  # PyInstaller, staticx
         "fleet/",  # ssh, and ansible-inventory
     )

@@ -32,6 +32,7 @@ from imgsync.model.image_source import Transport
 from imgsync.model.inventory import read_have
 from imgsync.model.lock import DOCKER_PLATFORM
 from imgsync.model.platform import Platform
+from imgsync.parity import par2
 from imgsync.repairing.request import RepairRequest
 
 if TYPE_CHECKING:
@@ -108,6 +109,13 @@ if TYPE_CHECKING:
 @sign_key_option
 @click.option("--sha256sum", is_flag=True, help="Write FILE.sha256 too, for sha256sum -c.")
 @click.option(
+    "--parity",
+    type=click.IntRange(1, 100),
+    metavar="PERCENT",
+    help="Write recovery data beside it (par2), with which `imgsync repair` heals bad sectors "
+    "without anything from elsewhere.",
+)
+@click.option(
     "--with-imgsync", is_flag=True, help="Put imgsync beside it as one file, for the far side."
 )
 @dry_run_options
@@ -132,6 +140,7 @@ def bundle(
     volume_size: int | None,
     sign_key: str,
     sha256sum: bool,
+    parity: int | None,
     with_imgsync: bool,
     dry_run: bool,
     rate: int | None,
@@ -189,10 +198,21 @@ def bundle(
     if sha256sum and (output == STDIN or output.startswith(LAYOUT)):
         msg = "--sha256sum needs a file as the output"
         raise InvalidInput(msg)
+    if parity is not None:
+        if output == STDIN or output.startswith(LAYOUT):
+            msg = "--parity needs a file as the output"
+            raise InvalidInput(msg)
+        par2.check_program()
     outputs = make(requests, output, platform, options, context, volume_size=volume_size)
     if sha256sum:
         for made in outputs:
             write_sha256(Path(made.path))
+    for made in outputs if output != STDIN and not output.startswith(LAYOUT) else ():
+        path = Path(made.path)
+        if parity is not None and not (made.bundled.made.unchanged and par2.exists(path)):
+            par2.make(path, parity)
+        elif not made.bundled.made.unchanged:
+            par2.forget(path)
     if with_imgsync and output != STDIN:
         from imgsync.standalone.build import standalone  # noqa: PLC0415 - seldom asked for
 

@@ -11,9 +11,10 @@ from imgsync.cli.command import Command
 from imgsync.cli.context import Context
 from imgsync.cli.options import format_option
 from imgsync.cli.output import human_size, say, say_json
-from imgsync.errors import MissingContent
+from imgsync.errors import InvalidArchive, MissingContent
+from imgsync.parity import par2
 from imgsync.repairing.damaged import DamagedBundle
-from imgsync.repairing.repair import Repaired
+from imgsync.repairing.repair import Repaired, damage_of
 from imgsync.repairing.repair import repair as run_repair
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ def repair(
     as its lock says. Headers and the small files are computed again. It can be broken off at any
     moment and started again.
     """
+    healed_by_parity = _by_parity(Path(bundle))
+    if healed_by_parity and not as_json:
+        say(f"{bundle}: healed by its parity")
     sources = [context.open_source(text) for text in helpers]
     with DamagedBundle(Path(bundle)) as damaged:
         result = run_repair(
@@ -65,6 +69,20 @@ def repair(
         msg = f"{bundle}: {blobs} ({n_bytes}) are still bad: no source has them"
         hint = f"imgsync verify {bundle} --request want.json says what to ask the other side for"
         raise MissingContent(msg, hint=hint)
+
+
+def _by_parity(path: Path) -> bool:
+    """Heal with the recovery data that stands beside a bundle, if something is wrong with it."""
+    if not par2.exists(path):
+        return False
+    try:
+        with DamagedBundle(path, writable=False) as damaged:
+            if damage_of(damaged).is_none:
+                return False
+    except InvalidArchive:
+        pass  # its lock is lost: parity may bring that back too
+    par2.check_program()
+    return par2.heal(path)
 
 
 def _tell(bundle: str, result: Repaired) -> None:

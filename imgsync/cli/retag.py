@@ -11,12 +11,13 @@ import click
 from imgsync.cli.command import Command
 from imgsync.cli.context import Context
 from imgsync.cli.options import containerd_options, format_option, mapping_options
-from imgsync.cli.output import say, say_json
+from imgsync.cli.output import say, say_json, tell
 from imgsync.errors import InvalidInput
 from imgsync.events import Noted
 from imgsync.model.image_source import Transport
 from imgsync.model.reference import Reference
 from imgsync.model.selection import choose_images, itself
+from imgsync.parity import par2
 from imgsync.retagging import (
     Renaming,
     documents_below,
@@ -160,6 +161,9 @@ def _write(
         case Layout():
             rename_layout(holding, renaming)
         case Archive():
+            changed = Path(output) if output is not None else path
+            if par2.forget(changed):
+                tell(f"{changed}: its parity was of other bytes, and is removed")
             rename_bundle(holding, path, renaming, Path(output) if output is not None else None)
         case _:
             refuse(holding, f"docker-archive:{path}")

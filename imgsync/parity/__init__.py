@@ -1,0 +1,1 @@
+"""Recovery data beside a bundle, with which bad sectors heal without anything from elsewhere."""
