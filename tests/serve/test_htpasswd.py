@@ -56,7 +56,8 @@ def test_a_right_password_is_checked_once() -> None:
     start = time.perf_counter()
     for _ in range(100):
         access(basic_header("ann", "pw"))
-    assert time.perf_counter() - start < 0.1
+    # Hashing a hundred times would take ten seconds or more.
+    assert time.perf_counter() - start < 3
 
 
 def test_blank_lines_and_comments() -> None:

@@ -104,7 +104,8 @@ class TestRetries:
         proxy.on("HEAD", "", Answer(503, {"Retry-After": "1"}))
         started = time.monotonic()
         store.missing([blob(bytes([n])) for n in range(64)])
-        assert 1 <= time.monotonic() - started < 4
+        # Each of the 64 by itself would make more than a minute.
+        assert 1 <= time.monotonic() - started < 30
         assert proxy.count("HEAD") == 65
 
     def test_closing_wakes_up_who_waits(self, proxy: FaultyProxy, repository: str) -> None:
@@ -170,7 +171,7 @@ class TestDeadHosts:
                 thread.start()
             for thread in threads:
                 thread.join()
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 15
             assert len(failed) == 16
             assert all("no byte came" in message for message in failed)
 
@@ -462,7 +463,7 @@ def test_a_body_that_is_left_is_not_waited_for(
     body.read(10)
     started = time.monotonic()
     body.close()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < stall.seconds / 2
     stall.go_on.set()
 
 
