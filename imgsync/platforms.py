@@ -82,8 +82,8 @@ def absent_of(
     kept: set[Digest] = set()
     left_out: set[Digest] = set()
     for descriptor, manifest in manifests:
-        is_kept = _is_kept(descriptor, choice, platforms)
-        (kept if is_kept else left_out).update(child.digest for child in manifest.children)
+        side = kept if is_kept(descriptor, choice, platforms) else left_out
+        side.update(child.digest for child in manifest.children)
     return left_out - kept
 
 
@@ -104,9 +104,12 @@ def _check_choice(
         raise NotFound(msg, hint="choose one of those, or leave the image out")
 
 
-def _is_kept(
-    descriptor: Descriptor, choice: PlatformChoice, platforms: Mapping[Digest, Platform]
+def is_kept(
+    descriptor: Descriptor,
+    choice: PlatformChoice,
+    platforms: Mapping[Digest, Platform | None],
 ) -> bool:
+    """Whether a manifest's content is wanted; one that is of no platform belongs to all."""
     platform = platforms.get(descriptor.digest)
     if platform is None:
         return True

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from imgsync.content import read_verified
 from imgsync.documents import DocumentReader
-from imgsync.errors import InvalidDigest, NotFound
+from imgsync.errors import NotFound
 from imgsync.model.digest import Digest
-from imgsync.model.manifest import ATTESTATION_SUBJECT, parse_document
+from imgsync.model.manifest import parse_document
 from imgsync.model.media_types import Kind
-from imgsync.platforms import describe, platforms_of
+from imgsync.platforms import describe, is_kept, platforms_of
 from imgsync.rewriting import rewrite
 from imgsync.walk import MAX_DEPTH, Graph, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.platform import Platform, PlatformChoice
@@ -60,7 +60,7 @@ def narrow(source: Source, root: Descriptor, choice: PlatformChoice) -> Narrowed
         if item.platform is not None and item.platform.os
     }
     _check(choice, [platform for platform in said.values() if not platform.is_unknown])
-    left_out = frozenset(item.digest for item in children if not _is_kept(item, choice, said))
+    left_out = frozenset(item.digest for item in children if not is_kept(item, choice, said))
     return Narrowed(rewrite(graph, root, left_out).root, left_out)
 
 
@@ -87,23 +87,6 @@ def index_graph(source: Source, root: Descriptor) -> Graph:
 def _children(graph: Graph, root: Descriptor) -> Iterator[Descriptor]:
     """Everything in the index and those within it that is no index itself."""
     return (item for item in graph.closure([root]) if item.kind is not Kind.INDEX)
-
-
-def _is_kept(
-    item: Descriptor, choice: PlatformChoice, said: Mapping[Digest, Platform | None]
-) -> bool:
-    platform = said.get(item.digest)
-    if platform is None:
-        # No image of a platform: an artifact, which belongs to all.
-        return True
-    if not platform.is_unknown:
-        return choice.includes(platform)
-    try:
-        subject = Digest.parse(item.annotations.get(ATTESTATION_SUBJECT, ""))
-    except InvalidDigest:
-        return True
-    about = said.get(subject)
-    return about is None or choice.includes(about)
 
 
 def _check(choice: PlatformChoice, images: list[Platform]) -> None:
