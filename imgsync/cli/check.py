@@ -61,6 +61,12 @@ RUNS, WHOLE = "runs", "whole"
     help="The images that must be there, NAME.tar.lock.json; --to and --map say how import named "
     "them.",
 )
+@click.option(
+    "--html",
+    default="",
+    metavar="FILE|-",
+    help="With -i: also write a page about all nodes; `imgsync report --fleet` takes the JSON.",
+)
 @mapping_options
 @format_option
 @click.pass_obj
@@ -70,6 +76,7 @@ def check(
     with_hash: bool,
     require: str,
     lock_file: str | None,
+    html: str,
     fleet: FleetOptions,
     mapping: Mapping,
     as_json: bool,
@@ -89,9 +96,19 @@ def check(
                 "-i compares nodes with a lock", hint="add --lock NAME.tar.lock.json"
             )
         check_nodes(
-            context, fleet, lock, mapping, require=require, with_hash=with_hash, as_json=as_json
+            context,
+            fleet,
+            lock,
+            mapping,
+            title=lock_file or "",
+            require=require,
+            with_hash=with_hash,
+            html=html,
+            as_json=as_json,
         )
         return
+    if html:
+        raise InvalidInput("--html is about many nodes", hint="name them: -i FILE")
     facts = look(
         context.containerd(),
         host_platform(),

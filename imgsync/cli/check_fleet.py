@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 from imgsync.cli.fleet_progress import fleet_reporter
 from imgsync.cli.output import say, say_json, table
+from imgsync.cli.written import STDOUT, write_output
 from imgsync.errors import AllFailed, ImgsyncError, SomeFailed, VerificationFailed
 from imgsync.fleet.checking import FleetRequest, NodeCheck, check_fleet
+from imgsync.reporting.fleet_facts import (
+    NOT_ASKED,
+    UNREACHABLE,
+    FleetFacts,
+    ImageOnNode,
+    NodeFacts,
+)
+from imgsync.reporting.page import fleet_page
 
 if TYPE_CHECKING:
     from imgsync.cli.context import Context
     from imgsync.cli.fleet_options import FleetOptions
     from imgsync.model.lock import Lock
     from imgsync.model.mapping import Mapping
-    from imgsync.nodes.against_lock import LockedImage
 
 _MAX_COLUMNS: Final = 8
 """More images than this are rows of their own, and only those that are not right."""
@@ -26,11 +35,13 @@ def check_nodes(
     lock: Lock,
     mapping: Mapping,
     *,
+    title: str,
     require: str,
     with_hash: bool,
+    html: str,
     as_json: bool,
 ) -> None:
-    """Look at all nodes, print the matrix, and end as they are.
+    """Look at all nodes, print the matrix, write the page ``html``, and end as they are.
 
     Raises:
         SomeFailed, AllFailed: nodes could not be asked, or have images that are not right.
@@ -49,7 +60,12 @@ def check_nodes(
         fleet.ssh,
     )
     checks = check_fleet(hosts, request, context.report)
-    say_json(fleet_json(checks, require)) if as_json else say(fleet_text(checks, require))
+    facts = facts_of(checks, request, title, require)
+    if html:
+        # Before anything is printed: with `-` the page is all of the output.
+        write_output(html, fleet_page(facts))
+    if html != STDOUT:
+        say_json(facts.to_json()) if as_json else say(fleet_text(checks, require))
     _end(checks, require)
 
 
@@ -72,9 +88,19 @@ def fleet_text(checks: list[NodeCheck], require: str) -> str:
     return "\n".join((table(("NODE", "VERDICT", "IMAGE"), rows), sums)) if rows else sums
 
 
-def fleet_json(checks: list[NodeCheck], require: str) -> dict[str, Any]:
-    """The same for programs (``docs/fleets.md``)."""
-    return {"nodes": [_node_json(item, require) for item in checks]}
+def facts_of(
+    checks: list[NodeCheck], request: FleetRequest, title: str, require: str
+) -> FleetFacts:
+    """What is written as JSON, and as a page."""
+    return FleetFacts(
+        title,
+        request.lock.descriptor().digest,
+        request.namespace,
+        require,
+        request.with_hash,
+        datetime.now(UTC),
+        tuple(_node(item) for item in checks),
+    )
 
 
 def _matrix(checks: list[NodeCheck], names: list[str]) -> str:
@@ -95,29 +121,28 @@ def _matrix(checks: list[NodeCheck], names: list[str]) -> str:
 
 
 def _unknown(error: ImgsyncError) -> str:
-    return "unreachable" if error.exit_code == 6 else "not asked"
+    return UNREACHABLE if error.exit_code == 6 else NOT_ASKED
 
 
-def _node_json(item: NodeCheck, require: str) -> dict[str, Any]:
-    value: dict[str, Any] = {
-        "node": item.host.label,
-        "right": item.passes(require),
-        "images": [_image_json(image) for image in item.images],
-    }
+def _node(item: NodeCheck) -> NodeFacts:
     if item.error is not None:
-        value |= {"error": item.error.message, "verdict": _unknown(item.error)}
-    return value
-
-
-def _image_json(image: LockedImage) -> dict[str, Any]:
-    return {
-        "name": image.name,
-        "digest": str(image.root.digest),
-        "verdict": image.verdict.value,
-        "means": str(image.means) if image.means is not None else None,
-        "names": list(image.names),
-        "missing": [str(item.digest) for item in image.lacking],
-    }
+        error = item.error
+        return NodeFacts(item.host.label, verdict=_unknown(error), error=error.message)
+    return NodeFacts(
+        item.host.label,
+        str(item.platform or ""),
+        tuple(
+            ImageOnNode(
+                image.name,
+                image.root.digest,
+                image.verdict,
+                image.means,
+                image.names,
+                tuple(entry.digest for entry in image.lacking),
+            )
+            for image in item.images
+        ),
+    )
 
 
 def _end(checks: list[NodeCheck], require: str) -> None:

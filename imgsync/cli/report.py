@@ -10,18 +10,24 @@ import click
 
 from imgsync.cli.command import Command
 from imgsync.cli.context import Context
+from imgsync.cli.inputs import read_input
 from imgsync.cli.options import containerd_options
 from imgsync.cli.output import human_size, say
 from imgsync.cli.written import STDOUT, write_output
 from imgsync.errors import InvalidInput
 from imgsync.model.selection import Selection
+from imgsync.model.volumes import whole_lock
 from imgsync.presence import select_images
+from imgsync.reporting.fleet_facts import FleetFacts
 from imgsync.reporting.gathering import report_of
 from imgsync.reporting.page import page
 from imgsync.reporting.tables import csv_of
+from imgsync.stores import Locked
 
 if TYPE_CHECKING:
+    from imgsync.model.digest import Digest
     from imgsync.reporting.facts import Report
+    from imgsync.stores import Holding
 
 FORMATS: Final = ("html", "csv", "json")
 
@@ -49,9 +55,22 @@ FORMATS: Final = ("html", "csv", "json")
     type=click.Choice(FORMATS),
     help="What is written; else the end of FILE's name says it, and html is the default.",
 )
+@click.option(
+    "--fleet",
+    "fleet_file",
+    default="",
+    metavar="FILE",
+    help="Add what nodes have of it: what `imgsync check -i … --lock … --format json` wrote.",
+)
 @click.pass_obj
 def report(
-    context: Context, *, target: str, globs: tuple[str, ...], output: str, form: str | None
+    context: Context,
+    *,
+    target: str,
+    globs: tuple[str, ...],
+    output: str,
+    form: str | None,
+    fleet_file: str,
 ) -> None:
     """Write a page about what a bundle holds, for who must approve it.
 
@@ -61,6 +80,11 @@ def report(
     verify does that.
     """
     form = form or _form_of(output)
+    if fleet_file and form == "csv":
+        raise InvalidInput("--fleet has no place in a CSV", hint="html and json take it")
+    fleet = None
+    if fleet_file:
+        fleet = FleetFacts.parse(read_input(fleet_file, what="--fleet"), fleet_file)
     holding = context.open_source(target)
     chosen = select_images(holding, Selection(globs), jobs=context.jobs)
     path = Path(target)
@@ -70,10 +94,19 @@ def report(
         file_size=path.stat().st_size if path.is_file() else None,
         jobs=context.jobs,
     )
-    raw = _written(found, form)
+    if fleet is not None and fleet.lock not in _locks(holding):
+        msg = f"{fleet_file} compares nodes with another lock, {fleet.lock}"
+        raise InvalidInput(msg, hint="imgsync check -i takes the lock of this bundle: --lock")
+    raw = _written(found, form, fleet)
     write_output(output, raw)
     if output != STDOUT:
         say(f"{output}: {len(found.images)} images, {human_size(len(raw))}")
+
+
+def _locks(holding: Holding) -> set[Digest]:
+    """The lock of a bundle, and that of its whole set; a check of either is about it."""
+    lock = holding.lock() if isinstance(holding, Locked) else None
+    return set() if lock is None else {x.descriptor().digest for x in (lock, whole_lock(lock))}
 
 
 def _form_of(output: str) -> str:
@@ -86,11 +119,14 @@ def _form_of(output: str) -> str:
     return suffix
 
 
-def _written(found: Report, form: str) -> bytes:
+def _written(found: Report, form: str, fleet: FleetFacts | None) -> bytes:
     match form:
         case "csv":
             return csv_of(found)
         case "json":
-            return f"{json.dumps(found.to_json(), indent=1, sort_keys=True)}\n".encode()
+            value = found.to_json()
+            if fleet is not None:
+                value["fleet"] = fleet.to_json()
+            return f"{json.dumps(value, indent=1, sort_keys=True)}\n".encode()
         case _:
-            return page(found, human_size)
+            return page(found, human_size, fleet)

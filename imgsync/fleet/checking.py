@@ -19,6 +19,7 @@ from imgsync.nodes.looking import look
 if TYPE_CHECKING:
     from imgsync.fleet.host import Host
     from imgsync.model.lock import Lock
+    from imgsync.model.platform import Platform
     from imgsync.model.reference import Reference
 
 JOBS_A_NODE: Final = 4
@@ -55,6 +56,7 @@ class NodeCheck:
     host: Host
     images: tuple[LockedImage, ...] = ()
     error: ImgsyncError | None = None
+    platform: Platform | None = None
 
     def passes(self, require: str) -> bool:
         """Whether every image there is what was required: ``runs`` or ``whole``."""
@@ -96,4 +98,4 @@ def _check(ssh: Ssh, host: Host, request: FleetRequest, report: Report) -> NodeC
         report(OfNode(host.label, Failed("", error)))
         return NodeCheck(host, error=error)
     report(OfNode(host.label, NodeEnded("looked at")))
-    return NodeCheck(host, compare(facts, request.lock, request.rename))
+    return NodeCheck(host, compare(facts, request.lock, request.rename), platform=platform)

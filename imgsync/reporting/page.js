@@ -42,7 +42,8 @@
       let any = false;
       for (const body of bodies) {
         const fits = words.every((word) => body.dataset.text.includes(word))
-          && (list !== images || !show.value || (body.dataset.is || "").split(" ").includes(show.value));
+          && (!show.value || body.dataset.is === undefined
+            || body.dataset.is.split(" ").includes(show.value));
         body.hidden = !fits;
         any = any || fits;
         if (fits && list === images) shown += 1;
@@ -97,7 +98,8 @@
   }
 
   function openAll() {
-    const bodies = (first.get(images) || []).filter((body) => !body.hidden);
+    const bodies = [...first.values()].flat()
+      .filter((body) => !body.hidden && body.querySelector(":scope > .more"));
     const yes = bodies.some((body) => body.querySelector(":scope > .more").hidden);
     bodies.forEach((body) => open(body, yes));
   }

@@ -16,6 +16,15 @@ from typing import TYPE_CHECKING, Final
 
 from imgsync import __version__
 from imgsync.reporting.evidence import Kind
+from imgsync.reporting.fleet_lists import (
+    SHOWS,
+    fleet_notices,
+    fleet_sums,
+    fleet_words,
+    how_checked,
+    matrix,
+    node_list,
+)
 from imgsync.reporting.image_list import image_list
 from imgsync.reporting.markup import Markup, join, tag
 from imgsync.reporting.other_lists import absence_list, other_list
@@ -23,7 +32,10 @@ from imgsync.reporting.picture import Row, arranged, drawn
 from imgsync.reporting.words import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from imgsync.reporting.facts import Report
+    from imgsync.reporting.fleet_facts import FleetFacts
     from imgsync.reporting.image_list import HumanSize
 
 _SHOWS: Final = (
@@ -51,8 +63,35 @@ _MORE_SORTS: Final = (
 """What headings can do; the script keeps the state of both in the one box."""
 
 
-def page(report: Report, human_size: HumanSize) -> bytes:
-    """The whole file."""
+def page(report: Report, human_size: HumanSize, fleet: FleetFacts | None = None) -> bytes:
+    """The whole file; ``fleet`` is what a check of nodes found of this store."""
+    return _whole(f"What is in {report.title}", _main(report, human_size, fleet))
+
+
+def fleet_page(fleet: FleetFacts) -> bytes:
+    """A page about nodes alone."""
+    head = tag(
+        "header",
+        tag("p", "Check of a fleet", class_="kicker"),
+        tag("h1", fleet.title),
+        tag("p", how_checked(fleet), class_="form"),
+        tag("dl", [_sum(*item) for item in fleet_sums(fleet)], class_="sums"),
+        tag("p", "Lock ", tag("code", str(fleet.lock)), class_="lock"),
+        fleet_notices(fleet),
+    )
+    sorts = [("", "What is not right first")]
+    main = tag(
+        "main",
+        head,
+        tag("section", _tools(SHOWS, sorts, "Which nodes and images"), class_="tight"),
+        node_list(fleet, is_main=True),
+        matrix(fleet, is_main=True),
+        tag("footer", f"Made by imgsync {__version__} from what the nodes' containerd said."),
+    )
+    return _whole(f"{fleet_words(fleet)}: {fleet.title}", main)
+
+
+def _whole(title: str, main: Markup) -> bytes:
     style, script = _file("page.css"), _file("page.js")
     policy = (
         f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; "
@@ -65,10 +104,10 @@ def page(report: Report, human_size: HumanSize) -> bytes:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="referrer", content="no-referrer"),
         tag("link", rel="icon", href="data:,"),
-        tag("title", f"What is in {report.title}"),
+        tag("title", title),
         tag("style", style),
     )
-    body = tag("body", _main(report, human_size), tag("script", script))
+    body = tag("body", main, tag("script", script))
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n".encode()
 
 
@@ -81,20 +120,27 @@ def _digest(content: str) -> str:
     return f"'sha256-{b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
-def _main(report: Report, human_size: HumanSize) -> Markup:
+def _main(report: Report, human_size: HumanSize, fleet: FleetFacts | None) -> Markup:
     return tag(
         "main",
-        _head(report, human_size),
+        _head(report, human_size, fleet),
         _images(report, human_size),
         absence_list(report, human_size),
         other_list(report, human_size),
+        _fleet(fleet) if fleet is not None else (),
         _pictures(report, human_size),
         _check(report),
         tag("footer", f"Made by imgsync {__version__} from manifests and configurations."),
     )
 
 
-def _head(report: Report, human_size: HumanSize) -> Markup:
+def _fleet(fleet: FleetFacts) -> Markup:
+    about = tag("p", how_checked(fleet), class_="about")
+    heading = tag("section", tag("h2", "On the nodes"), about, fleet_notices(fleet))
+    return join(heading, node_list(fleet, is_main=False), matrix(fleet, is_main=False))
+
+
+def _head(report: Report, human_size: HumanSize, fleet: FleetFacts | None) -> Markup:
     n_images = len(report.images)
     n_signed = sum(image.is_signed for image in report.images)
     n_sbom = sum(image.has(Kind.SBOM) for image in report.images)
@@ -107,6 +153,8 @@ def _head(report: Report, human_size: HumanSize) -> Markup:
     ]
     if report.file_size is not None:
         sums.insert(0, _sum("File", human_size(report.file_size), f"{report.file_size:,} bytes"))
+    if fleet is not None:
+        sums.append(_sum(*fleet_sums(fleet)[0]))
     lock: Markup | tuple[()] = ()
     if report.lock is not None:
         lock = tag("p", "Lock ", tag("code", str(report.lock)), class_="lock")
@@ -144,20 +192,27 @@ def _notice(words: str, names: tuple[str, ...] | list[str], class_: str) -> Mark
 
 
 def _images(report: Report, human_size: HumanSize) -> Markup:
-    shows = [tag("option", words, value=key) for key, words in _SHOWS]
-    sorts = [tag("option", words, value=key) for key, words in (*_SORTS, *_MORE_SORTS)]
-    tools = tag(
+    tools = _tools(_SHOWS, (*_SORTS, *_MORE_SORTS), "Which images")
+    return tag("section", tag("h2", "Images"), tools, image_list(report, human_size))
+
+
+def _tools(
+    shows: Iterable[tuple[str, str]], sorts: Iterable[tuple[str, str]], label: str
+) -> Markup:
+    """What the script makes work; without it, it is not seen."""
+    show = [tag("option", words, value=key) for key, words in shows]
+    sort = [tag("option", words, value=key) for key, words in sorts]
+    return tag(
         "div",
         tag("input", id="find", type="search", placeholder="Search", aria_label="Search"),
-        tag("select", shows, id="show", aria_label="Which images"),
-        tag("select", sorts, id="sort", aria_label="Order"),
+        tag("select", show, id="show", aria_label=label),
+        tag("select", sort, id="sort", aria_label="Order"),
         tag("button", "Open all", id="open-all", type="button"),
         tag("button", "Print", id="print", type="button"),
         tag("span", "", id="count", class_="count", role="status"),
         class_="tools",
         hidden=True,
     )
-    return tag("section", tag("h2", "Images"), tools, image_list(report, human_size))
 
 
 def _pictures(report: Report, human_size: HumanSize) -> Markup:

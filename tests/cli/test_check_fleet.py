@@ -38,7 +38,8 @@ def test_a_matrix_of_nodes_and_images(tmp_path: Path) -> None:
         whole, damaged, wrong, gone = nodes.nodes
         ssh = ("--ssh", nodes.ssh)
         first = nodes.inventory(0, 1)
-        assert nodes.imgsync("seed", bundle, "-i", first, *TO, *ssh).returncode == 0
+        ran = nodes.imgsync("seed", bundle, "-i", first, *TO, *ssh)
+        assert ran.returncode == 0, ran.stderr
         layer = images.children(images.names[ONE])[1]["digest"]
         damaged.containerd.damage_blob(layer)
         wrong.containerd.import_archive(archive, "k8s.io")
@@ -63,8 +64,30 @@ def test_a_matrix_of_nodes_and_images(tmp_path: Path) -> None:
         assert gone.target in text.stderr
         good = nodes.imgsync("check", *words, "--limit", whole.target)
         assert good.returncode == 0, good.stderr
+        both = nodes.imgsync("check", *words, "--html", tmp_path / "fleet.html", "--format", "json")
+    alone = (tmp_path / "fleet.html").read_text()
+    assert f"{gone.target}: unreachable" in alone
+    (tmp_path / "check.json").write_text(both.stdout)
+    fleet = ("--fleet", tmp_path / "check.json")
+    imgsync("report", bundle, "-o", tmp_path / "site.html", *fleet)
+    page = (tmp_path / "site.html").read_text()
+    assert "2 of 4" in page
+    assert f"{gone.target}: unreachable" in page
+    imgsync("report", bundle, "-o", tmp_path / "site.json", *fleet)
+    told = json.loads((tmp_path / "site.json").read_bytes())
+    assert told["fleet"] == json.loads(both.stdout)
+    other = tmp_path / "other.tar"
+    first = images.write_archive(tmp_path / "first.tar", [ONE])
+    imgsync("bundle", f"oci-archive:{first}", "-o", other)
+    ran_other = imgsync("report", other, "-o", tmp_path / "no.html", *fleet, code=2)
+    assert "compares nodes with another lock" in ran_other.err
+    assert "no place" in imgsync("report", bundle, "-o", "x.csv", *fleet, code=2).err
 
 
 def test_a_lock_is_needed() -> None:
     ran = imgsync("check", "-i", "host1,host2", code=2)
     assert "--lock" in ran.err
+
+
+def test_a_page_is_about_many_nodes() -> None:
+    assert "-i FILE" in imgsync("check", "--html", "x.html", code=2).err
