@@ -21,8 +21,10 @@ from imgsync.platforms import absent_of
 from imgsync.presence import held_by
 from imgsync.stores import Holding, Listing
 from imgsync.stores.archive.archive import Archive
+from imgsync.stores.archive.by_lock import ArchiveByLock
 from imgsync.stores.archive.docker_save import DockerArchive
 from imgsync.stores.image_layout import ImageLayout
+from imgsync.stores.selected import Selected
 from imgsync.verifying.absence import check_absence
 from imgsync.verifying.configs import (
     Configs,
@@ -35,7 +37,13 @@ from imgsync.verifying.configs import (
 from imgsync.verifying.docker_view import check_docker_view
 from imgsync.verifying.findings import Finding, Level, Users
 from imgsync.verifying.hashing import Prover
-from imgsync.verifying.own_bundle import check_own, check_unneeded
+from imgsync.verifying.own_bundle import (
+    advice_for,
+    advice_without,
+    check_own,
+    check_readable,
+    check_unneeded,
+)
 from imgsync.verifying.verdicts import ImageVerdict, Verification
 from imgsync.walk import walk
 
@@ -98,13 +106,15 @@ class _Run:
         self._deep = deep
         self._report = report
         self._findings: list[Finding] = []
+        self._lost_lock: Digest | None = None
+        self._whole = holding.inner if isinstance(holding, Selected) else holding
         self._lock, self._bundle = self._read_bundle()
         self._read = reader_of(holding, jobs=jobs or 8)
         roots = self._bundle.roots
         # A volume names only the images that it holds content of; its lock knows them all.
         known = (*roots, *(self._lock.roots if self._lock is not None else ()))
         self._graph = walk([root.descriptor for root in known], self._read, absent=self._absent)
-        self._users = Users(self._graph, roots)
+        self._users = Users(self._graph, roots, advice_for(self._whole, self._lock))
         self._held = held_by(holding)
         self._lost: set[Digest] = set()
         self._prover = Prover(holding, report, jobs)
@@ -132,6 +142,7 @@ class _Run:
         damaged = self._graph.problems.keys() - self._lost
         images = list(zip(roots, states, strict=True))
         self._find(check_absence(images, self._absent, damaged, self._users))
+        self._find(check_readable(self._whole))
         self._find(self._of_names())
         self._find(self._of_the_whole(configs))
         return self._verification(states)
@@ -145,7 +156,9 @@ class _Run:
             # index.json may still be good: then everything else can be looked at all the same.
             roots = self._holding.index().roots
             problem = error.message.removeprefix(f"{self._holding.side}: ")
-            self._findings.append(Finding(Level.ERROR, "lock", problem, advice=error.hint))
+            advice = advice_without(self._holding) or error.hint
+            self._findings.append(Finding(Level.ERROR, "lock", problem, advice=advice))
+            self._lost_lock = self._holding.index().lock
             return None, Bundle(roots)
 
     def _should_be_there(self, descriptor: Descriptor) -> bool:
@@ -208,11 +221,16 @@ class _Run:
 
     def _of_blobs(self) -> Iterator[Finding]:
         for digest, error in self._prover.errors.items():
+            if digest == self._lost_lock:
+                continue  # told already
             if isinstance(error, NotFound):
                 self._lost.add(digest)
                 continue
             descriptor = self._graph.descriptors.get(digest)
-            if descriptor is None:
+            if self._lock is not None and digest == self._lock.descriptor().digest:
+                problem = error.message.removeprefix(f"{self._holding.side}: ")
+                yield Finding(Level.ERROR, "lock", problem, digest, advice=self._users.advice)
+            elif descriptor is None:
                 yield self._users.finding(digest, error.message)
             else:
                 yield self._users.of_error(descriptor, error, self._holding.side)
@@ -245,7 +263,7 @@ class _Run:
         if isinstance(holding, Noting):
             for note in holding.notes():
                 yield Finding(Level.NOTE, "archive", note.removeprefix(f"{holding.side}: "))
-        if isinstance(holding, Archive):
+        if isinstance(holding, Archive) and not isinstance(holding, ArchiveByLock):
             yield from check_docker_view(holding, self._graph, self._bundle.roots, configs)
         if isinstance(holding, ImageLayout):
             yield from check_unneeded(holding, self._graph)

@@ -117,7 +117,7 @@ class Context:
 
         return containerd_of(self.containerd_options)
 
-    def open_source(self, target: str | ImageSource) -> Holding:
+    def open_source(self, target: str | ImageSource, *, even_damaged: bool = False) -> Holding:
         """Whatever a user names as a source of images; see `imgsync.stores.open`."""
         from imgsync.cli.containerd import images_of  # noqa: PLC0415 - not for --help
         from imgsync.model.image_source import Transport  # noqa: PLC0415 - likewise
@@ -131,6 +131,7 @@ class Context:
             repository=lambda reference: self.registries().repository(reference),
             containerd=lambda asked: images_of(self.containerd_options, asked.reference),
             report=self.report,
+            even_damaged=even_damaged,
         )
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,14 +107,15 @@ def _verify(
     context: Context, target: str, selection: Selection, policy: Policy, *, deep: bool
 ) -> tuple[Verification, bool]:
     asked = read_target(target)
-    holding = select_images(context.open_source(asked), selection, jobs=context.jobs)
+    holding = context.open_source(asked, even_damaged=True)
+    holding = select_images(holding, selection, jobs=context.jobs)
     is_node = is_containerd(holding)
-    if not holding.bundle().roots:
-        msg = f"{holding.side} holds no image"
-        raise NotFound(msg)
     path = Path(asked.path) if asked.transport.is_path else None
     signature = tuple(signature_findings(policy, holding, path))
     result = run_verify(holding, choice=selection.choice, deep=deep, report=context.report)
+    if not result.images:
+        msg = f"{holding.side} holds no image"
+        raise NotFound(msg)
     return replace(result, findings=(*signature, *result.findings)), is_node
 
 
@@ -135,9 +137,11 @@ def _say(result: Verification, is_node: bool) -> None:
         for image in result.images
     ]
     say(table(("VERDICT", "IMAGE", "DIGEST", "WHOLE PLATFORMS"), rows))
-    for finding in result.findings:
+    for finding, following in zip_longest(result.findings, result.findings[1:]):
         say(f"{finding.level}: {finding}")
-        if finding.advice and finding.level is not Level.NOTE:
+        # What heals many of them is said once.
+        is_said_below = following is not None and following.advice == finding.advice
+        if finding.advice and finding.level is not Level.NOTE and not is_said_below:
             say(f"  {finding.advice}")
     if result.partial:
         say(f"partial: {', '.join(result.partial)}")

@@ -1,8 +1,7 @@
 """DamagedBundle: a bundle that may be wrong at any byte, seen through its lock.
 
 The lock says where every byte belongs, so damage is found by place, whatever the tar looks like
-to a tar reader. It is read from the bundle itself, or from its copy beside it. The names may have
-been changed since; they are read from ``index.json`` where that is still right.
+to a tar reader (`imgsync.stores.archive.by_lock`).
 """
 
 from __future__ import annotations
@@ -10,34 +9,32 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from imgsync.content import CHUNK_BYTES
-from imgsync.decompression import compression_by_magic
-from imgsync.errors import ImgsyncError, InvalidArchive, InvalidInput
-from imgsync.model.bundle_files import blob_path
-from imgsync.model.digest import Digest
-from imgsync.model.layout_index import parse_layout_index
-from imgsync.model.lock import Lock
-from imgsync.model.tar_header import BLOCK_BYTES, END_OF_ARCHIVE, padding
+from imgsync.errors import InvalidArchive, InvalidInput
+from imgsync.model.tar_header import END_OF_ARCHIVE, padding
 from imgsync.model.tar_layout import Member, Place, TarLayout, tar_layout
-from imgsync.model.volumes import named_roots
+from imgsync.stores.archive.beside import lock_of
+from imgsync.stores.archive.by_lock import (
+    advice_about_compressed,
+    advice_without_lock,
+    find_lock,
+    find_roots,
+    is_compressed,
+)
 from imgsync.stores.archive.disk import pwrite_all, turn_os_errors
 from imgsync.stores.archive.file_slice import FileSlice, holds
-from imgsync.stores.archive.packed_file import is_packed_name
 from imgsync.stores.files import OpenFile
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
     from pathlib import Path
 
     from imgsync.content import VerifiedStream
-    from imgsync.model.bundle import Root
     from imgsync.model.descriptor import Descriptor
+    from imgsync.model.digest import Digest
     from imgsync.model.reference import Reference
-
-MAX_SMALL_BYTES: Final = 1 << 30
-"""A lock or index larger than this is damage to its header, not a lock."""
 
 
 class DamagedBundle:
@@ -57,20 +54,20 @@ class DamagedBundle:
         """
         self.path = path
         self.side = str(path)
-        if is_packed_name(path) or compression_by_magic(OpenFile.at(path).read_at(0, 6)):
+        file = OpenFile.at(path)
+        if is_compressed(path, file):
             msg = f"{path} is compressed, and nothing of it is healed in place"
-            hint = f"make it anew from its lock: imgsync bundle -f {path}.lock.json -o FILE"
-            raise InvalidInput(msg, hint=hint)
+            raise InvalidInput(msg, hint=advice_about_compressed(path))
+        lock = find_lock(file, path)
+        if lock is None:
+            msg = f"{path}: its lock is damaged, and {lock_of(path).name} is not beside it"
+            raise InvalidArchive(msg, hint=advice_without_lock(path))
+        self.lock = lock
+        roots, self.names_lost = find_roots(file, lock)
+        self.layout: TarLayout = tar_layout(lock, roots)
         with turn_os_errors(path):
             mode = os.O_RDWR if writable else os.O_RDONLY
             self._fd = os.open(path, mode | os.O_CLOEXEC)
-        try:
-            self.lock = self._find_lock()
-            roots, self.names_lost = self._find_roots()
-            self.layout: TarLayout = tar_layout(self.lock, roots)
-        except BaseException:
-            os.close(self._fd)
-            raise
         self.healed: set[Digest] = set()
         self._mutex = threading.Lock()
 
@@ -150,48 +147,3 @@ class DamagedBundle:
             raise AssertionError
         place = Place(member.data_offset, member.size)
         return holds(self._fd, place, member.descriptor, self.side)
-
-    def _find_lock(self) -> Lock:
-        name, size = _header_of(self._read(0, BLOCK_BYTES))
-        raw = self._read(BLOCK_BYTES, size) if name.startswith("blobs/") else b""
-        if raw and name == blob_path(Digest.of(raw)):
-            return Lock.parse(raw, self.side)
-        beside = self.path.with_name(f"{self.path.name}.lock.json")
-        try:
-            return Lock.parse(beside.read_bytes(), str(beside))
-        except (OSError, ImgsyncError):
-            msg = f"{self.path}: its lock is damaged, and {beside.name} is not beside it"
-            hint = f"put a copy of {beside.name} there; the sender has it, and it is small"
-            raise InvalidArchive(msg, hint=hint) from None
-
-    def _find_roots(self) -> tuple[Sequence[Root], bool]:
-        """The roots with their names, and whether newer names may be lost."""
-        as_made = named_roots(self.lock)
-        layout = tar_layout(self.lock, as_made)
-        manifest, index = layout.members[-2:]
-        if self._read(index.data_offset, index.size) == index.data:
-            return as_made, False
-        # Names of another length move index.json, and its own header still says where it is.
-        _, manifest_size = _header_of(self._read(manifest.offset, BLOCK_BYTES))
-        offset = manifest.data_offset + manifest_size + padding(manifest_size)
-        name, size = _header_of(self._read(offset, BLOCK_BYTES))
-        if name == "index.json":
-            raw = self._read(offset + BLOCK_BYTES, size)
-            try:
-                roots = parse_layout_index(raw, self.side).roots
-                is_ours = all(root.descriptor.digest in self.lock.objects for root in roots)
-                if is_ours and tar_layout(self.lock, roots).members[-1].data == raw:
-                    return roots, False
-            except ImgsyncError:
-                pass
-        return as_made, True
-
-
-def _header_of(header: bytes) -> tuple[str, int]:
-    """Name and size in a tar header that may be anything."""
-    try:
-        name = header[:100].rstrip(b"\0").decode("ascii")
-        size = int(header[124:135], 8)
-    except ValueError:
-        return "", 0
-    return name, min(size, MAX_SMALL_BYTES)

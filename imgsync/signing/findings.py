@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imgsync.errors import NotSigned
+from imgsync.errors import ContentError
 from imgsync.verifying.findings import Finding, Level
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def signature_findings(policy: Policy, holding: Holding, path: Path | None) -> I
         return
     try:
         signed = policy.signer_of(holding, path)
-    except NotSigned as error:
+    except ContentError as error:  # NotSigned, or a lock that is lost
         problem = error.message.removeprefix(f"{holding.side}: ")
         yield Finding(Level.ERROR, "signature", problem, advice=error.hint)
         return

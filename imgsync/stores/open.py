@@ -13,7 +13,7 @@ from imgsync.errors import InvalidReference, NotFound, StoreError
 from imgsync.events import Report, ignore
 from imgsync.model.image_source import ImageSource, Transport
 from imgsync.model.reference import Reference
-from imgsync.stores.archive.opening import open_archive
+from imgsync.stores.archive.opening import open_archive, open_damaged
 from imgsync.stores.docker_daemon import save_from_daemon
 from imgsync.stores.layout import Layout
 from imgsync.stores.selected import Selected
@@ -33,6 +33,7 @@ def open_source(
     containerd: Callable[[ImageSource], Holding],
     docker: str = "docker",
     report: Report = ignore,
+    even_damaged: bool = False,
 ) -> Holding:
     """Open a bundle, an archive of another tool, a folder, or an image of a registry or daemon.
 
@@ -42,6 +43,7 @@ def open_source(
         containerd: opens ``containerd:NAME`` or, without a name, the whole namespace.
         docker: the command for ``docker-daemon:NAME``.
         report: gets notes about what takes time or room.
+        even_damaged: read a damaged bundle by its lock, for whoever wants to know all its damage.
 
     Raises:
         InvalidReference, InvalidInput: it is no source of images.
@@ -60,7 +62,7 @@ def open_source(
         case Transport.DOCKER_DAEMON:
             return save_from_daemon(source.label, docker=docker, report=report)
         case _:
-            holding = _open_path(source, report)
+            holding = _open_path(source, report, even_damaged=even_damaged)
             return Selected(holding, _labelled(holding, source)) if source.label else holding
 
 
@@ -82,14 +84,14 @@ def read_target(text: str) -> ImageSource:
         raise
 
 
-def _open_path(source: ImageSource, report: Report) -> Holding:
+def _open_path(source: ImageSource, report: Report, *, even_damaged: bool) -> Holding:
     path = Path(source.path)
     if path.is_dir():
         return Layout(path)
     if source.transport is Transport.LAYOUT and path.exists():
         msg = f"{path} is a file, a folder was named with oci:"
         raise StoreError(msg, hint=f"did you mean oci-archive:{path}?")
-    return open_archive(path, report=report)
+    return open_damaged(path, report=report) if even_damaged else open_archive(path, report=report)
 
 
 def _labelled(holding: Holding, source: ImageSource) -> Sequence[Root]:

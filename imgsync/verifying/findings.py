@@ -73,8 +73,15 @@ class Finding:
 class Users:
     """Which images need an object, for which platforms, and as what. Built when first asked."""
 
-    def __init__(self, graph: Graph, roots: Sequence[Root]) -> None:
-        """Look up in this walk of these roots."""
+    def __init__(self, graph: Graph, roots: Sequence[Root], advice: str = "") -> None:
+        """Look up in this walk of these roots.
+
+        Args:
+            graph: the walk.
+            roots: those of the images.
+            advice: what to do about whatever is wrong, where one thing heals all.
+        """
+        self.advice = advice
         self._graph = graph
         self._roots = roots
         self._images: dict[Digest, list[str]] | None = None
@@ -93,7 +100,7 @@ class Users:
             digest,
             tuple(images),
             tuple(self._platforms.get(digest, ())),
-            advice or _advice(is_needed=bool(images)),
+            advice or self.advice or _advice(is_needed=bool(images)),
         )
 
     def of_error(self, descriptor: Descriptor, error: ImgsyncError, side: str) -> Finding:

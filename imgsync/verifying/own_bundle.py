@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgsync.errors import InvalidInput
@@ -11,6 +12,12 @@ from imgsync.model.tar_header import END_OF_ARCHIVE, padding
 from imgsync.model.tar_layout import tar_layout
 from imgsync.model.volumes import named_roots
 from imgsync.stores.archive.archive import Archive
+from imgsync.stores.archive.by_lock import (
+    LOCK_BEGINS,
+    ArchiveByLock,
+    advice_to_heal,
+    advice_without_lock,
+)
 from imgsync.verifying.findings import Finding, Level
 
 if TYPE_CHECKING:
@@ -20,15 +27,14 @@ if TYPE_CHECKING:
     from imgsync.model.digest import Digest
     from imgsync.model.layout_index import LayoutIndex
     from imgsync.model.lock import Lock
+    from imgsync.model.tar_layout import TarLayout
+    from imgsync.stores import Holding
     from imgsync.stores.archive.tar_file import TarFile
     from imgsync.stores.image_layout import ImageLayout
     from imgsync.verifying.findings import Users
     from imgsync.walk import Graph
 
-ADVICE = "the bundle was changed after it was made; get it again, or make it again from its lock"
-
-
-LOCK_BEGINS = b'{\n "absent":'
+CHANGED = "the bundle was changed after it was made; get it again, or make it again from its lock"
 
 
 def check_own(holding: ImageLayout, lock: Lock, graph: Graph, users: Users) -> Iterator[Finding]:
@@ -38,9 +44,28 @@ def check_own(holding: ImageLayout, lock: Lock, graph: Graph, users: Users) -> I
     if any(root.descriptor.digest not in lock.objects for root in index.roots):
         return  # told already; nothing can be computed from a lock of other images
     if isinstance(holding, Archive):
-        yield from check_bytes(holding.tar, lock, index.roots)
+        yield from check_bytes(holding.tar, lock, index.roots, advice_for(holding, lock))
     elif holding.small_file("index.json") != index_file(index.roots, index.lock):
         yield _finding("index.json is not written as imgsync writes it")
+
+
+def advice_for(holding: Holding, lock: Lock | None) -> str:
+    """What heals damage of this store; empty if it is no bundle in a file, or its lock is lost."""
+    if lock is None or not isinstance(holding, Archive):
+        return ""
+    return advice_to_heal(Path(holding.side))
+
+
+def advice_without(holding: Holding) -> str:
+    """What to do where the lock is lost; empty if this is no file."""
+    return advice_without_lock(Path(holding.side)) if isinstance(holding, Archive) else ""
+
+
+def check_readable(holding: Holding) -> Iterator[Finding]:
+    """That a bundle is a tar which everybody can read."""
+    if isinstance(holding, ArchiveByLock):
+        problem = holding.cause.message.removeprefix(f"{holding.side}").removeprefix(": ").strip()
+        yield Finding(Level.ERROR, "archive", problem, advice=advice_to_heal(Path(holding.side)))
 
 
 def check_unneeded(holding: ImageLayout, graph: Graph) -> Iterator[Finding]:
@@ -51,7 +76,9 @@ def check_unneeded(holding: ImageLayout, graph: Graph) -> Iterator[Finding]:
         descriptor = Descriptor("", digest, held[digest])
         if holding.open(descriptor).read(len(LOCK_BEGINS)) == LOCK_BEGINS:
             problem = "is the lock of a bundle, and index.json does not name it"
-            yield Finding(Level.ERROR, "lock", problem, digest, advice=ADVICE)
+            is_file = isinstance(holding, Archive)
+            advice = advice_to_heal(Path(holding.side)) if is_file else CHANGED
+            yield Finding(Level.ERROR, "lock", problem, digest, advice=advice)
     if unneeded:
         n_bytes = sum(held[digest] for digest in unneeded)
         problem = f"holds {len(unneeded)} blobs that no image needs ({n_bytes} bytes)"
@@ -73,37 +100,43 @@ def check_lock(
     for digest, item in needed.items():
         known = lock.objects.get(digest)
         if known is None:
-            yield users.finding(digest, "is needed and the lock does not know it", advice=ADVICE)
+            yield users.finding(digest, "is needed and the lock does not know it", advice=CHANGED)
         elif known.size != item.size:
             problem = f"has {item.size} bytes, the lock says {known.size}"
-            yield users.finding(digest, problem, advice=ADVICE)
+            yield users.finding(digest, problem, advice=CHANGED)
         if digest in graph.documents:
             children = tuple(child.digest for child in graph.children(digest))
             if known is not None and known.children != children:
-                yield users.finding(digest, "has other children than the lock says", advice=ADVICE)
+                yield users.finding(digest, "has other children than the lock says", advice=CHANGED)
     for digest in lock.absent:
         if digest in held:
-            yield users.finding(digest, "is declared absent and is there", advice=ADVICE)
+            yield users.finding(digest, "is declared absent and is there", advice=CHANGED)
     for digest in lock.objects.keys() - needed.keys() - _below_unread(lock, graph):
-        yield users.finding(digest, "is in the lock and no manifest needs it", advice=ADVICE)
+        yield users.finding(digest, "is in the lock and no manifest needs it", advice=CHANGED)
 
 
-def check_bytes(tar: TarFile, lock: Lock, roots: Sequence[Root]) -> Iterator[Finding]:
+def check_bytes(tar: TarFile, lock: Lock, roots: Sequence[Root], advice: str) -> Iterator[Finding]:
     """Headers, padding, the small files and the end, computed again and compared.
 
     Names are taken from ``index.json``: they may have been changed since the bundle was made, and
     everything else that follows from them must have been changed with them.
     """
-    layout = tar_layout(lock, roots)
+    for problem in _wrong_bytes(tar, tar_layout(lock, roots)):
+        yield Finding(Level.ERROR, "archive", problem, advice=advice)
+
+
+def _wrong_bytes(tar: TarFile, layout: TarLayout) -> Iterator[str]:
     if tar.file.size != layout.size:
-        yield _finding(f"the file has {tar.file.size} bytes, {layout.size} expected")
+        yield f"the file has {tar.file.size} bytes, {layout.size} expected"
     position, before, pending = 0, b"", "the beginning"
     for member in layout.members:
         entry = tar.index.entries.get(member.name)
         if entry is None or entry.data_offset != member.data_offset:
             where = "is not there" if entry is None else f"is at byte {entry.data_offset}"
-            yield _finding(f"{member.name} {where}, expected at byte {member.data_offset}")
+            yield f"{member.name} {where}, expected at byte {member.data_offset}"
             return
+        if position >= tar.file.size:
+            return  # told by the size, and of each blob by its hash
         expected = before + member.header
         found = tar.file.read_at(position, len(expected))
         yield from _compare(expected, found, position, f"{pending} or the header of {member.name}")
@@ -118,17 +151,17 @@ def check_bytes(tar: TarFile, lock: Lock, roots: Sequence[Root]) -> Iterator[Fin
     yield from _compare(expected, found, position, f"{pending} or the end")
     extra = tar.index.entries.keys() - {member.name for member in layout.members}
     for name in sorted(extra):
-        yield _finding(f"{name} is no member of this bundle")
+        yield f"{name} is no member of this bundle"
 
 
-def _compare(expected: bytes, found: bytes, offset: int, what: str) -> Iterator[Finding]:
+def _compare(expected: bytes, found: bytes, offset: int, what: str) -> Iterator[str]:
     if expected == found:
         return
     if len(found) < len(expected):
-        yield _finding(f"{what}: the file ends at byte {offset + len(found)}")
+        yield f"{what}: the file ends at byte {offset + len(found)}"
         return
     at = next(n for n, (one, two) in enumerate(zip(expected, found, strict=True)) if one != two)
-    yield _finding(f"{what}: byte {offset + at} is {found[at]:#04x}, {expected[at]:#04x} expected")
+    yield f"{what}: byte {offset + at} is {found[at]:#04x}, {expected[at]:#04x} expected"
 
 
 def _roots(roots: Sequence[Root]) -> set[tuple[bool, Digest, Digest | None]]:
@@ -148,4 +181,4 @@ def _below_unread(lock: Lock, graph: Graph) -> set[Digest]:
 
 
 def _finding(problem: str, kind: str = "archive") -> Finding:
-    return Finding(Level.ERROR, kind, problem, advice=ADVICE)
+    return Finding(Level.ERROR, kind, problem, advice=CHANGED)

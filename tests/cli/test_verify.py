@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from imgsync.cli import main
 from imgsync.cli.host import host_platform
 from tests.bundles import write_bundle
-from tests.images import Images
+from tests.images import Images, digest_of
 from tests.upload import upload
 
 if TYPE_CHECKING:
@@ -109,6 +109,66 @@ def test_what_is_no_archive_is_one_error(tmp_path: Path, data: bytes) -> None:
     assert ended.exit_code == 4
     assert "Traceback" not in ended.output
     assert "hint: " in ended.stderr
+
+
+def test_a_damaged_header_is_one_of_all_findings(tmp_path: Path, images: Images) -> None:
+    path = write_bundle(tmp_path / "site.tar", images)
+    data = bytearray(path.read_bytes())
+    layer = images.blobs[_layer_of(images, 0)]
+    data[data.index(layer) - 400] ^= 1  # the header of the layer
+    data[data.index(images.blobs[_layer_of(images, 1)])] ^= 1
+    path.write_bytes(data)
+    ended = run("verify", path)
+    assert ended.exit_code == 4
+    assert "has a wrong checksum" in ended.stdout
+    assert "is corrupt: its bytes hash to" in ended.stdout
+    assert f"or the header of blobs/sha256/{digest_of(layer).removeprefix('sha256:')}" in (
+        ended.stdout
+    )
+    assert f"hint: imgsync repair {path} heals it" in ended.stderr
+    (target,) = json.loads(run("verify", "--format", "json", path).stdout)["targets"]
+    assert [image["ok"] for image in target["images"]] == [False, True]
+    # Some of the images are no proof that everybody can read the file.
+    assert run("verify", path, "--image", "*other*").exit_code == 4
+    for command in ("inspect", path), ("push", path, "--to", "127.0.0.1:9/never"):
+        refused(path, *command)
+
+
+def refused(bundle: Path, *command: str | Path) -> None:
+    """Assert that a damaged header is told, with the way on."""
+    ended = run(*command)
+    assert ended.exit_code == 4, ended.output
+    assert "has a wrong checksum" in ended.stderr
+    assert f"imgsync verify {bundle} lists all that is damaged" in ended.stderr
+    assert f"imgsync repair {bundle} heals it" in ended.stderr
+
+
+@pytest.mark.real
+def test_import_tells_a_damaged_header_likewise(
+    tmp_path: Path, containerd: Containerd, namespace: str, images: Images
+) -> None:
+    path = write_bundle(tmp_path / "site.tar", images)
+    data = bytearray(path.read_bytes())
+    data[data.index(images.blobs[_layer_of(images, 0)]) - 400] ^= 1
+    path.write_bytes(data)
+    refused(path, "import", path, "--address", containerd.socket, "-n", namespace)
+    assert not containerd.images(namespace)
+
+
+def test_a_lost_lock_is_a_finding_that_says_what_to_carry(tmp_path: Path, images: Images) -> None:
+    path = write_bundle(tmp_path / "site.tar", images)
+    data = bytearray(path.read_bytes())
+    data[700] ^= 1
+    path.write_bytes(data)
+    ended = run("verify", path)
+    assert ended.exit_code == 4
+    assert ended.stdout.count("error: ") == 1
+    assert "put a copy of site.tar.lock.json beside it" in ended.stderr
+    data[600 + len(data) // 2 :] = b""
+    path.write_bytes(data)
+    ended = run("verify", path)
+    assert ended.exit_code == 4
+    assert "put a copy of site.tar.lock.json beside it" in ended.stderr
 
 
 @pytest.mark.real

@@ -42,8 +42,11 @@ class Archive(ImageLayout):
             InvalidArchive: a layout of another version.
         """
         self.tar = tar
-        if "oci-layout" in tar:
-            parse_layout_file(tar.read_small("oci-layout"), f"{tar.side}: oci-layout")
+        self._check_layout_file()
+
+    def _check_layout_file(self) -> None:
+        if "oci-layout" in self.tar:
+            parse_layout_file(self.tar.read_small("oci-layout"), f"{self.side}: oci-layout")
 
     @property
     def side(self) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imgsync.errors import InvalidArchive
+from imgsync.errors import ContentError, InvalidArchive
 from imgsync.events import Noted, Report, ignore
 from imgsync.stores.archive.archive import Archive
+from imgsync.stores.archive.by_lock import advice_about, open_by_lock
 from imgsync.stores.archive.compressed import open_tar_file
 from imgsync.stores.archive.docker_save import DockerArchive
 from imgsync.stores.archive.redo import finish_rewrite
@@ -27,7 +28,37 @@ def open_archive(path: Path, *, report: Report = ignore) -> Archive | DockerArch
     """
     if finish_rewrite(path):
         report(Noted(f"{path}: finished a change of names that was broken off"))
-    return archive_of(open_tar_file(path, report=report))
+    try:
+        archive = archive_of(open_tar_file(path, report=report))
+        archive.bundle()  # it is needed anyway, and here the path is known
+    except ContentError as error:
+        error.hint = advice_about(path) or error.hint
+        raise
+    return archive
+
+
+def open_damaged(path: Path, *, report: Report = ignore) -> Archive | DockerArchive:
+    """The same, of an archive that may be damaged, for whoever wants to know all that is wrong.
+
+    Raises:
+        InvalidArchive, ContentError: it is not known what it holds: it is no bundle of ours, or
+            its lock is lost too.
+        NotFound, AccessDenied, StoreError, NoSpace: it cannot be read.
+    """
+    try:
+        return open_archive(path, report=report)
+    except ContentError as error:
+        by_lock = open_by_lock(path, error)
+        if by_lock is not None:
+            return by_lock
+        # Only the lock may be lost: then index.json still says what to look at.
+        try:
+            archive = archive_of(open_tar_file(path, report=report))
+            if isinstance(archive, Archive):
+                archive.index()
+        except ContentError:
+            raise error from None
+        return archive
 
 
 def archive_of(file: ByPosition) -> Archive | DockerArchive:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from imgsync.errors import InvalidArchive, NotFound
 from imgsync.model.tar_header import END_OF_ARCHIVE
-from imgsync.stores.archive.tar_index import Entry, Kind, index_tar
+from imgsync.stores.archive.tar_index import Entry, Kind, TarIndex, index_tar
 from imgsync.stores.files import FilePlace, OpenFile
 from imgsync.stores.image_layout import check_small
 
@@ -27,14 +27,14 @@ class TarFile:
         index: all members.
     """
 
-    def __init__(self, file: ByPosition) -> None:
-        """Read the headers.
+    def __init__(self, file: ByPosition, index: TarIndex | None = None) -> None:
+        """Read the headers, unless it is known what they must be.
 
         Raises:
             InvalidArchive: see `imgsync.stores.archive.tar_index`.
         """
         self.file = file
-        self.index = index_tar(file)
+        self.index = index if index is not None else index_tar(file)
 
     @property
     def side(self) -> str:
