@@ -79,7 +79,9 @@ COMMANDS: Final = {
     "harbor": Entry(
         "harbor", "harbor", "Show the room, the rules and the rights in a Harbor's projects."
     ),
-    "receipt": Entry("receipt", "receipt", "Prove by a receipt of push or import what arrived."),
+    "receipt": Entry(
+        "receipt", "receipt", "Prove by a receipt of push, import or seed what arrived."
+    ),
     "standalone": Entry(
         "standalone", "standalone", "Make one file of imgsync for hosts without Python."
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from imgsync.receipts.checking import Verdict
     from imgsync.receipts.record import Receipt
 
+_MOST: Final = 5
+
 
 @click.command(
     cls=Command,
-    short_help="Prove by a receipt of push or import what arrived.",
+    short_help="Prove by a receipt of push, import or seed what arrived.",
     epilog="Example: imgsync receipt check site.receipt.json --lock site.tar.lock.json "
     "--allowed-signers signers",
 )
@@ -60,7 +62,7 @@ def receipt(
     allowed_signers: str,
     as_json: bool,
 ) -> None:
-    """Prove by a receipt of push or import what arrived.
+    """Prove by a receipt of push, import or seed what arrived.
 
     RECEIPT is what --receipt wrote there; several are taken together. It is altered or not to be
     trusted: exit code 4. Something has not arrived: exit code 10, and each such image is named.
@@ -75,10 +77,12 @@ def receipt(
         say_json(_json(files, receipts, told, verdicts))
     else:
         _tell(files, receipts, told, verdicts)
+    if not verdicts:
+        raise Differs("no image has arrived", hint="the same command at the other side goes on")
     lost = [verdict for verdict in verdicts if not verdict.is_there]
     if lost:
         msg = f"{len(lost)} of {len(verdicts)} images have not arrived whole"
-        raise Differs(msg, hint="the same push or import at the other side goes on")
+        raise Differs(msg, hint="the same command at the other side goes on")
 
 
 def _read_lock(path: str) -> Lock:
@@ -122,12 +126,31 @@ def _tell(
         by = f", signed by {signer}" if signer else ", signature not looked at"
         where = ", ".join(item.where)
         say(f"{file}: {item.command} to {where} on {item.host}, {item.ended.isoformat()}{by}")
+        for node in item.nodes:
+            if node.error:
+                say(f"{node.label}: {node.error}")
     n_there = sum(1 for verdict in verdicts if verdict.is_there)
     say(f"{n_there} of {len(verdicts)} images arrived")
 
 
 def _remark(verdict: Verdict) -> str:
+    on_nodes = _nodes(verdict)
+    about = _about(verdict)
+    return f"{on_nodes}; {about}" if on_nodes and about else on_nodes or about
+
+
+def _nodes(verdict: Verdict) -> str:
+    if not verdict.nodes:
+        return ""
+    labels = [label for label, _ in verdict.nodes]
+    more = f" and {len(labels) - _MOST} more" if len(labels) > _MOST else ""
+    return f"not on {', '.join(labels[:_MOST])}{more}"
+
+
+def _about(verdict: Verdict) -> str:
     arrival = verdict.arrival
+    if verdict.nodes and arrival is None:
+        return ""
     if arrival is None:
         return "no receipt names it" if verdict.state is State.MISSING else ""
     if arrival.error:
@@ -146,7 +169,7 @@ def _json(
     verdicts: Sequence[Verdict],
 ) -> dict[str, Any]:
     return {
-        "complete": all(verdict.is_there for verdict in verdicts),
+        "complete": bool(verdicts) and all(verdict.is_there for verdict in verdicts),
         "receipts": [
             {
                 "file": file,
@@ -155,6 +178,7 @@ def _json(
                 "where": list(item.where),
                 "ended": item.ended.isoformat(),
                 "signer": signer,
+                "nodes": [node.to_json() for node in item.nodes],
             }
             for file, item, signer in zip(files, receipts, signers, strict=True)
         ],
@@ -165,6 +189,7 @@ def _json(
                 "destination": verdict.arrival.destination if verdict.arrival is not None else None,
                 "digest": str(verdict.arrival.digest) if verdict.arrival is not None else None,
                 "lacks": list(verdict.lacks),
+                "not_on": {label: str(state) for label, state in verdict.nodes},
             }
             for verdict in verdicts
         ],

@@ -20,9 +20,15 @@ from imgsync.cli.options import (
     selection_options,
 )
 from imgsync.cli.output import human_size, human_time, say, say_json, table
-from imgsync.cli.signing import check_signed, signers_option
+from imgsync.cli.signing import (
+    ReceiptOptions,
+    check_signed,
+    receipt_options,
+    signers_option,
+)
 from imgsync.cli.sizes import RATE
 from imgsync.errors import AllFailed, ImgsyncError, InvalidInput, SomeFailed
+from imgsync.receipts.arrivals import nodes_of_seed, of_seed
 from imgsync.seeding.reaching import Direct
 from imgsync.seeding.seed import JOBS_A_NODE, NodeResult, SeedRequest
 from imgsync.seeding.seed import seed as seed_nodes
@@ -75,6 +81,7 @@ if TYPE_CHECKING:
 @click.option("--tls-cert", metavar="FILE", help="The certificate of --listen (PEM).")
 @click.option("--tls-key", metavar="FILE", help="Its key (PEM), if it is not in the same file.")
 @signers_option
+@receipt_options
 @format_option
 @click.pass_obj
 def seed(
@@ -92,6 +99,7 @@ def seed(
     tls_cert: str | None,
     tls_key: str | None,
     policy: Policy,
+    receipt: ReceiptOptions,
     as_json: bool,
 ) -> None:
     """Load images into many nodes over ssh; each gets what it lacks.
@@ -128,7 +136,15 @@ def seed(
         direct=direct,
         ssh=fleet.ssh,
     )
+    run = receipt.begin("seed", [(source, holding)])
     results = seed_nodes(holding, hosts, request, context.report)
+    receipt.write(
+        run,
+        [f"containerd:{request.namespace}"],
+        lambda: of_seed(results, mapping, own_platform=request.own_platform),
+        (sum(item.sent for item in results), sum(item.sent_bytes for item in results)),
+        nodes_of_seed(results),
+    )
     say_json(_json(results)) if as_json else say(_table(results))
     raise_failures([(item.host.label, item.error) for item in results])
 
@@ -213,7 +229,9 @@ def _node_json(item: NodeResult) -> dict[str, Any]:
         ],
         "lacked_objects": item.lacked,
         "lacked_bytes": item.lacked_bytes,
-        "sent_objects": item.result.n_moved if item.result is not None else 0,
+        "had_objects": item.had,
+        "had_bytes": item.had_bytes,
+        "sent_objects": item.sent,
         "sent_bytes": item.sent_bytes,
         "seconds": round(item.seconds, 2),
     }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from imgsync.cli.context import Context
     from imgsync.model.image_source import ImageSource
-    from imgsync.receipts.record import Arrival
+    from imgsync.receipts.record import Arrival, NodeReached
     from imgsync.receipts.writing import Run
     from imgsync.signing.policy import Policy
     from imgsync.stores import Holding
@@ -111,13 +111,14 @@ class ReceiptOptions:
         where: Iterable[str],
         images: Callable[[], Sequence[Arrival]],
         sent: tuple[int, int],
+        nodes: Sequence[NodeReached] = (),
     ) -> None:
         """When all is done, also if some images failed; ``sent`` are objects and bytes."""
         if run is None:
             return
         from imgsync.receipts.writing import write_receipt  # noqa: PLC0415 - not for --help
 
-        write_receipt(Path(self.file), run.ended(where, images(), *sent), self.sign_key)
+        write_receipt(Path(self.file), run.ended(where, images(), *sent, nodes), self.sign_key)
 
 
 def receipt_options(command: Callable[..., R]) -> Callable[..., R]:

@@ -1,1 +1,1 @@
-"""Receipts: what a push or an import has brought where, to be carried back and checked."""
+"""Receipts: what a push, an import or a seed has brought where, to be carried back and checked."""

@@ -1,10 +1,11 @@
-"""What a push or an import says of its images, as a receipt has it."""
+"""What a push, an import or a seed says of its images, as a receipt has it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from imgsync.receipts.record import Arrival, source_of
+from imgsync.receipts.record import Amount, Arrival, NodeReached, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from imgsync.model.bundle import Root
     from imgsync.model.mapping import Mapping
     from imgsync.pushing.outcome import Pushed, PushResult
+    from imgsync.seeding.seed import NodeResult
     from imgsync.stores.containerd.import_request import Imported, ImportResult
     from imgsync.walk import Graph
 
@@ -50,6 +52,55 @@ def of_import(result: ImportResult, roots: Iterable[Root], mapping: Mapping) -> 
     names = [(root, str(mapping.move(root).name)) for root in roots if root.name is not None]
     return [
         _imported(by_name[name], source_of(root), name) for root, name in names if name in by_name
+    ]
+
+
+def of_seed(
+    results: Iterable[NodeResult], mapping: Mapping, *, own_platform: bool
+) -> list[Arrival]:
+    """One record for each name on each node, as far as the node came; see `of_import`.
+
+    With ``own_platform`` each node was to get what it runs, else what was selected.
+    """
+    return [arrival for result in results for arrival in _on_node(result, mapping, own_platform)]
+
+
+def nodes_of_seed(results: Iterable[NodeResult]) -> list[NodeReached]:
+    """Every node that was asked for, those that were not reached too."""
+    return [
+        NodeReached(
+            result.host.label,
+            result.status,
+            Amount(result.had, result.had_bytes),
+            Amount(result.lacked, result.lacked_bytes),
+            Amount(result.sent, result.sent_bytes),
+            result.error.message if result.error is not None else "",
+        )
+        for result in results
+    ]
+
+
+def _on_node(result: NodeResult, mapping: Mapping, own_platform: bool) -> list[Arrival]:
+    if result.result is None:
+        return []
+    label = result.host.label
+    runs = {image.root.digest: image.runs_here for image in result.result.imported}
+    arrivals = [
+        replace(arrival, node=label, runs_here=runs[arrival.digest] if own_platform else None)
+        for arrival in of_import(result.result, result.originals, mapping)
+    ]
+    # What has nothing for this node's platform was not even begun.
+    return arrivals + [
+        Arrival(
+            "failed",
+            source_of(root),
+            str(mapping.move(root).name),
+            root.descriptor.digest,
+            error=error.message,
+            node=label,
+        )
+        for root, error in result.unfit
+        if root.name is not None
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -43,12 +43,14 @@ class Verdict:
         source: its name in the bundle, with the digest.
         arrival: the record that says so; None where there is none.
         lacks: platforms that the bundle has and the destination does not.
+        nodes: of a seed, those on which it is not, with what they say of it.
     """
 
     source: str
     state: State
     arrival: Arrival | None = None
     lacks: tuple[str, ...] = ()
+    nodes: tuple[tuple[str, State], ...] = ()
 
     @property
     def is_there(self) -> bool:
@@ -59,11 +61,15 @@ class Verdict:
 def check_receipts(receipts: Sequence[Receipt], locks: Sequence[Lock] = ()) -> list[Verdict]:
     """Every image of the locks, or without locks every image that the receipts name.
 
+    What a seed brings must be on each of its nodes; several receipts are taken together, node by
+    node.
+
     Raises:
         VerificationFailed: a receipt is about another bundle, or names what no lock has.
     """
+    nodes = tuple(dict.fromkeys(node.label for receipt in receipts for node in receipt.nodes))
     if not locks:
-        return [_verdict(image.source, image) for receipt in receipts for image in receipt.images]
+        return _without_lock(receipts, nodes)
     known = {digest for lock in locks for digest in digests_of(lock)}
     roots = {source_of(root): (root, lock) for lock in locks for root in lock.roots}
     contents = {str(root.descriptor.digest) for root, _ in roots.values()}
@@ -75,10 +81,37 @@ def check_receipts(receipts: Sequence[Receipt], locks: Sequence[Lock] = ()) -> l
                 msg = f"a receipt names {image.source}, which the lock does not have"
                 raise VerificationFailed(msg, hint="is it the lock of this bundle?")
             arrivals.setdefault(image.source, []).append(image)
-    only_images = all(receipt.command == "import" for receipt in receipts)
+    only_images = all(receipt.command in {"import", "seed"} for receipt in receipts)
+    is_elsewhere_too = any(not receipt.nodes for receipt in receipts)
+    places = (*nodes, "") if is_elsewhere_too else nodes
     return [
-        _of_root(root, lock, _records(source, root, arrivals, roots), is_extra_left=only_images)
+        _of_root(
+            root, lock, _records(source, root, arrivals, roots), places, is_extra_left=only_images
+        )
         for source, (root, lock) in roots.items()
+    ]
+
+
+def _without_lock(receipts: Sequence[Receipt], nodes: Sequence[str]) -> list[Verdict]:
+    alone = [
+        _verdict(image.source, image)
+        for receipt in receipts
+        for image in receipt.images
+        if not image.node
+    ]
+    on_nodes: dict[str, list[Arrival]] = {}
+    for receipt in receipts:
+        for image in receipt.images:
+            if image.node:
+                on_nodes.setdefault(image.source, []).append(image)
+    return alone + [
+        _together(
+            {
+                node: _best(source, [image for image in images if image.node == node])
+                for node in nodes
+            }
+        )
+        for source, images in on_nodes.items()
     ]
 
 
@@ -138,14 +171,53 @@ def _records(
     ]
 
 
-def _of_root(root: Root, lock: Lock, records: list[Arrival], *, is_extra_left: bool) -> Verdict:
+def _of_root(
+    root: Root,
+    lock: Lock,
+    records: list[Arrival],
+    places: Sequence[str],
+    *,
+    is_extra_left: bool,
+) -> Verdict:
     source = source_of(root)
-    if not records:
-        left = root.name is None and is_extra_left
-        return Verdict(source, State.NOT_CARRIED if left else State.MISSING)
+    if not records and root.name is None and is_extra_left:
+        return Verdict(source, State.NOT_CARRIED)
     expected = platforms_in(lock, root)
-    verdicts = [_verdict(source, image, root.descriptor.digest, expected) for image in records]
-    return min(verdicts, key=lambda verdict: list(State).index(verdict.state))
+    digest = root.descriptor.digest
+    return _together(
+        {
+            place: _best(
+                source, [image for image in records if image.node == place], digest, expected
+            )
+            for place in places
+        }
+    )
+
+
+def _best(
+    source: str,
+    records: list[Arrival],
+    digest: Digest | None = None,
+    expected: frozenset[str] = frozenset(),
+) -> Verdict:
+    """What several records of one place say together."""
+    verdicts = [_verdict(source, image, digest, expected) for image in records]
+    return min(verdicts, key=_rank, default=Verdict(source, State.MISSING))
+
+
+def _together(by_place: dict[str, Verdict]) -> Verdict:
+    """What several places say together: no better than the worst of them."""
+    worst = max(by_place.values(), key=_rank)
+    behind = tuple(
+        (place, verdict.state)
+        for place, verdict in by_place.items()
+        if place and not verdict.is_there
+    )
+    return replace(worst, nodes=behind)
+
+
+def _rank(verdict: Verdict) -> int:
+    return list(State).index(verdict.state)
 
 
 def _verdict(
@@ -157,7 +229,7 @@ def _verdict(
     if image.what not in ARRIVED:
         return Verdict(source, State(image.what), image)
     is_same = str(image.digest) == (str(digest) if digest is not None else _digest_of(image))
-    if is_same and image.platforms is None:
+    if is_same and (image.platforms is None or image.runs_here):
         return Verdict(source, State.ARRIVED, image)
     # An index that was rewritten, or content of some platforms: all that was carried must be there.
     lacks = tuple(sorted(expected - set(image.platforms or ())))

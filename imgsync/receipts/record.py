@@ -1,4 +1,4 @@
-"""Receipt: what came of one push or import, as a file that can be carried back. Pure.
+"""Receipt: what came of one push, import or seed, as a file that can be carried back. Pure.
 
 `imgsync.mirror.receipts` is its sibling, one line for each tag and only ever appended to; the
 fields of an image have the same names in both. The JSON has sorted keys, indented by one blank,
@@ -44,6 +44,8 @@ class Arrival:
         before: the digest that the name meant before; empty if there was no such name.
         platforms: those that are whole there; None where everything is.
         error: why it failed.
+        node: which one, of a seed.
+        runs_here: of a seed that brings each node what it runs: whether all of that is there.
     """
 
     what: str
@@ -53,6 +55,8 @@ class Arrival:
     before: str = ""
     platforms: tuple[str, ...] | None = None
     error: str = ""
+    node: str = ""
+    runs_here: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the file."""
@@ -64,9 +68,10 @@ class Arrival:
         }
         if self.platforms is not None:
             value["platforms"] = list(self.platforms)
-        return value | {
-            key: text for key, text in (("before", self.before), ("error", self.error)) if text
-        }
+        if self.runs_here is not None:
+            value["runs_here"] = self.runs_here
+        texts = (("before", self.before), ("error", self.error), ("node", self.node))
+        return value | {key: text for key, text in texts if text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +83,61 @@ class BundleUsed:
 
 
 @dataclass(frozen=True, slots=True)
+class Amount:
+    """So many objects, so many bytes."""
+
+    n_objects: int = 0
+    n_bytes: int = 0
+
+    def to_json(self) -> dict[str, int]:
+        """As it stands in the file."""
+        return {"objects": self.n_objects, "bytes": self.n_bytes}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReached:
+    """One node of a seed; what stands on it is said by the arrivals with its name.
+
+    Attributes:
+        label: as the inventory calls it.
+        status: seeded, unchanged or failed.
+        had: what it had of what it was to get.
+        lacked: what it had not.
+        sent: what really moved.
+        error: why not everything is there.
+    """
+
+    label: str
+    status: str
+    had: Amount = Amount()
+    lacked: Amount = Amount()
+    sent: Amount = Amount()
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the file."""
+        return {
+            "node": self.label,
+            "status": self.status,
+            "had": self.had.to_json(),
+            "lacked": self.lacked.to_json(),
+            "sent": self.sent.to_json(),
+            **({"error": self.error} if self.error else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """One run.
 
     Attributes:
-        command: push or import.
+        command: push, import or seed.
         tool: imgsync and its version.
         host: the machine that it ran on.
         where: the destinations: registries, or ``containerd:NAMESPACE``.
         began, ended: in UTC.
         sent_objects, sent_bytes: what really moved.
+        nodes: those of a seed, all that were asked for.
     """
 
     command: str
@@ -100,6 +150,7 @@ class Receipt:
     images: tuple[Arrival, ...]
     sent_objects: int = 0
     sent_bytes: int = 0
+    nodes: tuple[NodeReached, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The file."""
@@ -116,8 +167,10 @@ class Receipt:
                 for used in self.bundles
             ],
             "images": [image.to_json() for image in self.images],
-            "sent": {"objects": self.sent_objects, "bytes": self.sent_bytes},
+            "sent": Amount(self.sent_objects, self.sent_bytes).to_json(),
         }
+        if self.nodes:
+            value["nodes"] = [node.to_json() for node in self.nodes]
         return (json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
 
     @staticmethod
@@ -146,9 +199,8 @@ class _Reader(Fields):
     def receipt(self, value: dict[str, Any]) -> Receipt:
         if value.get("format") != FORMAT:
             self.refuse(f"the format is {value.get('format')!r}, {FORMAT} expected")
-        self.keys(value, _KEYS, "the receipt")
-        sent = self.mapping(value["sent"], "sent")
-        self.keys(sent, {"bytes", "objects"}, "sent")
+        self.keys(value, _KEYS, "the receipt", optional={"nodes"})
+        sent = self._amount(value["sent"], "sent")
         return Receipt(
             self.text(value["command"], "command"),
             self.text(value["tool"], "tool"),
@@ -161,8 +213,32 @@ class _Reader(Fields):
                 self._image(item, f"images[{number}]")
                 for number, item in enumerate(self.list(value["images"], "images"))
             ),
-            self.size(sent["objects"], "sent, objects"),
-            self.size(sent["bytes"], "sent, bytes"),
+            sent.n_objects,
+            sent.n_bytes,
+            tuple(
+                self._node(item, f"nodes[{number}]")
+                for number, item in enumerate(self.list(value.get("nodes", []), "nodes"))
+            ),
+        )
+
+    def _node(self, value: object, what: str) -> NodeReached:
+        fields = self.mapping(value, what)
+        self.keys(fields, {"had", "lacked", "node", "sent", "status"}, what, optional={"error"})
+        return NodeReached(
+            self.text(fields["node"], f"{what}, node"),
+            self.text(fields["status"], f"{what}, status"),
+            self._amount(fields["had"], f"{what}, had"),
+            self._amount(fields["lacked"], f"{what}, lacked"),
+            self._amount(fields["sent"], f"{what}, sent"),
+            self.text(fields.get("error", ""), f"{what}, error"),
+        )
+
+    def _amount(self, value: object, what: str) -> Amount:
+        fields = self.mapping(value, what)
+        self.keys(fields, {"bytes", "objects"}, what)
+        return Amount(
+            self.size(fields["objects"], f"{what}, objects"),
+            self.size(fields["bytes"], f"{what}, bytes"),
         )
 
     def _bundle(self, value: object) -> BundleUsed:
@@ -176,7 +252,7 @@ class _Reader(Fields):
 
     def _image(self, value: object, what: str) -> Arrival:
         fields = self.mapping(value, what)
-        optional = {"before", "error", "platforms"}
+        optional = {"before", "error", "node", "platforms", "runs_here"}
         self.keys(fields, {"destination", "digest", "source", "what"}, what, optional=optional)
         state = self.text(fields["what"], what)
         if state not in ARRIVED | NOT_ARRIVED:
@@ -184,6 +260,9 @@ class _Reader(Fields):
         platforms = None
         if "platforms" in fields:
             platforms = self._texts(fields["platforms"], f"{what}, platforms")
+        runs_here = fields.get("runs_here")
+        if not isinstance(runs_here, bool | None):
+            self.refuse(f"{what}, runs_here is {runs_here!r}")
         return Arrival(
             state,
             self.text(fields["source"], f"{what}, source"),
@@ -192,6 +271,8 @@ class _Reader(Fields):
             self.text(fields.get("before", ""), f"{what}, before"),
             platforms,
             self.text(fields.get("error", ""), f"{what}, error"),
+            self.text(fields.get("node", ""), f"{what}, node"),
+            runs_here,
         )
 
     def _texts(self, value: object, what: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from imgsync.model.digest import Digest
-    from imgsync.receipts.record import Arrival
+    from imgsync.receipts.record import Arrival, NodeReached
     from imgsync.stores import Holding
 
 NAMESPACE: Final = "imgsync-receipt"
@@ -34,7 +34,7 @@ class Run:
     """What is known of a run before it begins.
 
     Attributes:
-        command: push or import.
+        command: push, import or seed.
         bundles: its sources.
     """
 
@@ -49,7 +49,12 @@ class Run:
         return cls(command, datetime.now(UTC), used)
 
     def ended(
-        self, where: Iterable[str], images: Sequence[Arrival], n_objects: int, n_bytes: int
+        self,
+        where: Iterable[str],
+        images: Sequence[Arrival],
+        n_objects: int,
+        n_bytes: int,
+        nodes: Sequence[NodeReached] = (),
     ) -> Receipt:
         """The receipt of the run, which has just ended."""
         return Receipt(
@@ -63,6 +68,7 @@ class Run:
             tuple(images),
             n_objects,
             n_bytes,
+            tuple(nodes),
         )
 
 

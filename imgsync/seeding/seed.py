@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from imgsync.fleet.host import Host
+    from imgsync.model.bundle import Root
     from imgsync.model.mapping import Mapping
     from imgsync.model.platform import Platform
     from imgsync.model.selection import Selection
@@ -77,6 +78,9 @@ class NodeResult:
     Attributes:
         how: the way that was open to content: forwarded, direct or stream.
         lacked: how many objects it lacked of what it was to get, of ``lacked_bytes``.
+        had: how many of them it had, likewise.
+        originals: the images that it was to get, with the names that they have in the source.
+        unfit: those that have nothing for it.
         result: its images; None where it did not come so far.
         error: why it is not seeded, if so.
     """
@@ -88,6 +92,10 @@ class NodeResult:
     lacked_bytes: int = 0
     result: ImportResult | None = None
     error: ImgsyncError | None = None
+    had: int = 0
+    had_bytes: int = 0
+    originals: tuple[Root, ...] = ()
+    unfit: tuple[tuple[Root, ImgsyncError], ...] = ()
 
     @property
     def status(self) -> str:
@@ -96,6 +104,11 @@ class NodeResult:
             return "failed"
         images = self.result.imported if self.result is not None else ()
         return "unchanged" if all(item.status == "unchanged" for item in images) else "seeded"
+
+    @property
+    def sent(self) -> int:
+        """How many objects were sent to it."""
+        return self.result.n_moved if self.result is not None else 0
 
     @property
     def sent_bytes(self) -> int:
@@ -177,7 +190,9 @@ class _Seeding:
 
         selection = replace(self.request.selection, choice=choice)
         found = gather(self._holding, self.request.mapping, selection, note)
-        return _ForPlatform(found, tuple(failed))
+        roots = {root.label: root for root in self._holding.bundle().roots}
+        unfit = tuple((roots[label], error) for label, error in failed)
+        return _ForPlatform(found, unfit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +200,7 @@ class _ForPlatform:
     """The images of the source for one platform, and those that have none for it."""
 
     gathered: Gathered
-    failed: tuple[tuple[str, ImgsyncError], ...]
+    unfit: tuple[tuple[Root, ImgsyncError], ...]
 
 
 class _Node:
@@ -193,7 +208,8 @@ class _Node:
         self._seeding = seeding
         self._host = host
         self._begun = monotonic()
-        self._lacked = (0, 0)
+        self._planned = Planned(0, 0, 0, 0)
+        self._what: _ForPlatform | None = None
         self._how = ""
 
     def run(self, connection: Connection) -> NodeResult:
@@ -207,7 +223,7 @@ class _Node:
         containerd, platform = open_node(
             connection, request.namespace, address=request.address, command=request.ctr
         )
-        what = self._seeding.for_platform(platform)
+        what = self._what = self._seeding.for_platform(platform)
         options = replace(
             request.options, node=platform, required=request.options.required or platform
         )
@@ -223,15 +239,15 @@ class _Node:
             serve=reaching.serve,
         )
         self._how = reaching.how
-        failures = [*what.failed, *result.failures]
-        return self.result(result, _error_of(failures, len(result.imported) + len(what.failed)))
+        failures = [*((root.label, error) for root, error in what.unfit), *result.failures]
+        return self.result(result, _error_of(failures, len(result.imported) + len(what.unfit)))
 
     def report(self, event: Event) -> None:
         """Tell an event as one of this node."""
         if isinstance(event, InPart) and self._seeding.request.own_platform:
             return  # as it should be: other platforms are for other nodes
         if isinstance(event, Planned):
-            self._lacked = (event.n_objects, event.n_bytes)
+            self._planned = event
         self._seeding.report(OfNode(self._host.label, event))
 
     def result(
@@ -239,7 +255,20 @@ class _Node:
     ) -> NodeResult:
         """The node as it is now."""
         seconds = monotonic() - self._begun
-        return NodeResult(self._host, seconds, self._how, *self._lacked, result, error)
+        plan, what = self._planned, self._what
+        return NodeResult(
+            self._host,
+            seconds,
+            self._how,
+            plan.n_objects,
+            plan.n_bytes,
+            result,
+            error,
+            plan.n_present,
+            plan.n_present_bytes,
+            what.gathered.originals if what is not None else (),
+            what.unfit if what is not None else (),
+        )
 
 
 def _error_of(failures: Sequence[tuple[str, ImgsyncError]], n_images: int) -> ImgsyncError | None:

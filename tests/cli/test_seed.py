@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.cli.run import imgsync
 from tests.images import Images, sized_image
 from tests.servers.node_files import PASSWORD
 from tests.servers.nodes import HUB_ADDRESS, Node, NodeOptions, Nodes
@@ -141,6 +142,45 @@ def test_one_bad_node_stops_no_other(name: str, archive: Path) -> None:
         limit = ("--limit", nodes[1].target)
         alone = _seed(nodes, archive, *limit, "--become", code=exit_code)
         assert list(alone) == [nodes[1].target]
+
+
+def test_a_receipt_tells_of_every_node(archive: Path, tmp_path: Path) -> None:
+    bundle, first, second = (tmp_path / name for name in ("site.tar", "1.json", "2.json"))
+    imgsync("bundle", f"oci-archive:{archive}", "-o", bundle)
+    keygen = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key")
+    subprocess.run(keygen, check=True)
+    public = (tmp_path / "key.pub").read_text()
+    (tmp_path / "signers").write_text(f'far namespaces="imgsync-receipt" {public}')
+    check = ("receipt", "check", "--lock", bundle, "--allowed-signers", tmp_path / "signers")
+    with Nodes([NodeOptions(), NodeOptions(), NodeOptions(unreachable=True)]) as nodes:
+        one, other, gone = nodes.nodes
+        _seed(nodes, bundle, "--limit", one.target, "--image", "*/small:1")
+        _seed(nodes, bundle, "--receipt", first, "--sign-key", tmp_path / "key", code=3)
+        written = json.loads(first.read_bytes())
+        reached = {node["node"]: node for node in written["nodes"]}
+        small = _needs(SMALL, "linux/amd64")
+        big = ALL.keys() - small.keys()
+        assert reached[one.target]["had"] == {"objects": len(small), "bytes": sum(small.values())}
+        assert reached[one.target]["sent"]["objects"] == len(big)
+        assert reached[other.target]["sent"]["bytes"] == sum(ALL.values())
+        assert (reached[gone.target]["status"], reached[gone.target]["sent"]["bytes"]) == (
+            "failed",
+            0,
+        )
+        said = {(image["node"], image["source"].partition("@")[0]): image["what"]
+                for image in written["images"]}  # fmt: skip
+        assert said == {
+            (one.target, SMALL): "unchanged",
+            (one.target, BIG): "imported",
+            (other.target, SMALL): "imported",
+            (other.target, BIG): "imported",
+        }
+        shown = imgsync(*check, first, code=10)
+        assert f"not on {gone.target}" in shown.out
+        assert "signed by far" in shown.out
+        limit = ("--limit", f"!{gone.target}")
+        _seed(nodes, bundle, *limit, "--receipt", second, "--sign-key", tmp_path / "key")
+    assert "2 of 2 images arrived" in imgsync(*check, second).out
 
 
 def test_where_forwarding_is_refused_a_stream_goes(archive: Path) -> None:

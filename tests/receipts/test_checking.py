@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,16 @@ from imgsync.errors import InvalidArchive, VerificationFailed
 from imgsync.model.digest import Digest
 from imgsync.model.volumes import split
 from imgsync.receipts.checking import State, check_receipts, platforms_in
-from imgsync.receipts.record import ARRIVED, NOT_ARRIVED, Arrival, BundleUsed, Receipt, source_of
+from imgsync.receipts.record import (
+    ARRIVED,
+    NOT_ARRIVED,
+    Amount,
+    Arrival,
+    BundleUsed,
+    NodeReached,
+    Receipt,
+    source_of,
+)
 from tests.bundles import lock_of, memory_of
 from tests.images import Images
 
@@ -81,11 +90,15 @@ ARRIVALS = st.builds(
     TEXTS,
     st.none() | st.lists(TEXTS, max_size=3).map(tuple),
     TEXTS,
+    TEXTS,
+    st.none() | st.booleans(),
 )
+AMOUNTS = st.builds(Amount, st.integers(0, 2**60), st.integers(0, 2**60))
+NODES = st.builds(NodeReached, TEXTS, TEXTS, AMOUNTS, AMOUNTS, AMOUNTS, TEXTS)
 TIMES = st.datetimes(timezones=st.just(UTC)).map(lambda when: when.replace(microsecond=0))
 RECEIPTS = st.builds(
     Receipt,
-    st.sampled_from(["push", "import"]),
+    st.sampled_from(["push", "import", "seed"]),
     TEXTS,
     TEXTS,
     st.lists(TEXTS, max_size=2).map(tuple),
@@ -95,6 +108,7 @@ RECEIPTS = st.builds(
     st.lists(ARRIVALS, max_size=3).map(tuple),
     st.integers(0, 2**60),
     st.integers(0, 2**60),
+    st.lists(NODES, max_size=2).map(tuple),
 )
 
 
@@ -233,3 +247,73 @@ def test_a_receipt_that_names_what_was_not_carried_is_refused(lock: Lock) -> Non
     images[0] = replace(images[0], source=f"registry.example/app:1@{OTHER}", digest=OTHER)
     with pytest.raises(VerificationFailed, match="which the lock does not have"):
         check_receipts([receipt(lock, images)], [lock])
+
+
+# --- seeds: the same image on many nodes --------------------------------------------------------
+
+
+def seeded(
+    lock: Lock, by_node: dict[str, Sequence[Arrival]], *others: Receipt
+) -> dict[str, tuple[State, dict[str, State]]]:
+    images = [image for images in by_node.values() for image in images]
+    nodes = tuple(NodeReached(label, "seeded") for label in by_node)
+    whole = replace(receipt(lock, images, "seed"), nodes=nodes)
+    verdicts = check_receipts([whole, *others], [lock])
+    return {
+        verdict.source.partition("@")[0]: (verdict.state, dict(verdict.nodes))
+        for verdict in verdicts
+    }
+
+
+def on(node: str, lock: Lock, *, runs_here: bool | None = None, what: str = "imported") -> Any:
+    return [
+        replace(image, node=node, runs_here=runs_here, platforms=("linux/amd64",))
+        for image in all_of(lock, what)
+        if not image.source.startswith("sha256:")
+    ]
+
+
+def test_a_seed_has_arrived_when_it_is_on_every_node(lock: Lock) -> None:
+    found = seeded(lock, {"a": on("a", lock, runs_here=True), "b": on("b", lock, runs_here=True)})
+    assert {state for state, _ in found.values()} <= {State.ARRIVED, State.NOT_CARRIED}
+    assert found[APP] == (State.ARRIVED, {})
+
+
+def test_what_a_node_does_not_run_has_not_arrived_there(lock: Lock) -> None:
+    found = seeded(lock, {"a": on("a", lock, runs_here=True), "b": on("b", lock, runs_here=False)})
+    assert found[APP] == (State.IN_PART, {"b": State.IN_PART})
+
+
+def test_of_chosen_platforms_all_must_be_there(lock: Lock) -> None:
+    assert seeded(lock, {"a": on("a", lock)})[APP] == (State.IN_PART, {"a": State.IN_PART})
+
+
+def test_a_node_that_was_not_reached_has_nothing(lock: Lock) -> None:
+    found = seeded(lock, {"a": on("a", lock, runs_here=True), "b": []})
+    assert found[APP] == (State.MISSING, {"b": State.MISSING})
+
+
+def test_a_later_seed_of_that_node_completes_it(lock: Lock) -> None:
+    later = replace(
+        receipt(lock, on("b", lock, runs_here=True), "seed"), nodes=(NodeReached("b", "seeded"),)
+    )
+    first = {"a": on("a", lock, runs_here=True), "b": on("b", lock, runs_here=True, what="failed")}
+    assert seeded(lock, first)[APP] == (State.FAILED, {"b": State.FAILED})
+    assert seeded(lock, first, later)[APP] == (State.ARRIVED, {})
+
+
+def test_a_push_does_not_stand_for_nodes(lock: Lock) -> None:
+    pushed = receipt(lock, all_of(lock))
+    first = {"a": on("a", lock, runs_here=True), "b": []}
+    assert seeded(lock, first, pushed)[APP] == (State.MISSING, {"b": State.MISSING})
+    first["b"] = on("b", lock, runs_here=True)
+    assert seeded(lock, first, pushed)[APP] == (State.ARRIVED, {})
+
+
+def test_without_a_lock_every_node_must_have_what_one_has(lock: Lock) -> None:
+    nodes = (NodeReached("a", "seeded"), NodeReached("b", "failed", error="no route"))
+    whole = replace(receipt(lock, on("a", lock, runs_here=True), "seed"), nodes=nodes)
+    verdicts = check_receipts([whole])
+    assert {(item.state, item.nodes) for item in verdicts} == {
+        (State.MISSING, (("b", State.MISSING),))
+    }
