@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -105,7 +106,7 @@ class Program(click.Group):
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         context = Context()
-        with _signals_interrupt():
+        with _signals_interrupt(context):
             status = self._run(context, args, prog_name or "imgsync", complete_var, extra)
         sys.exit(status)
 
@@ -160,21 +161,31 @@ class _ReaderGoneError(Exception):
     """Whoever read our output has closed it; that is their right."""
 
 
+GRACE_S: Final = 2.0
+"""Workers see within a chunk that a run ends; who still waits for a host then is not waited for."""
+
+
 @contextmanager
-def _signals_interrupt() -> Iterator[None]:
+def _signals_interrupt(context: Context) -> Iterator[None]:
     """Let SIGTERM and SIGHUP end a run as Ctrl-C does: with everything kept to go on."""
+    # A handler runs between any two lines of the main thread, which may hold any lock.
+    abort = threading.Timer(GRACE_S, context.abort)
+    abort.daemon = True
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
+        if abort.ident is None:
+            abort.start()
         raise KeyboardInterrupt
 
     before: dict[signal.Signals, Any] = {}
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Not where somebody ignores it on purpose (nohup).
-        if signal.getsignal(number) is signal.SIG_DFL:
+        if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}:
             before[number] = signal.signal(number, interrupt)
     try:
         yield
     finally:
+        abort.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from imgsync.cli.options import ContainerdOptions, OutputOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from imgsync.cli.progress import Reporter
     from imgsync.events import Event
@@ -45,6 +45,7 @@ class Context:
         self.values: Mapping[str, Any] = {}
         self._reporter: Reporter | None = None
         self._stack = ExitStack()
+        self._aborts: list[Callable[[], None]] = []
 
     def use(self, values: Mapping[str, Any]) -> None:
         """Take the values of the options that all commands have."""
@@ -109,6 +110,7 @@ class Context:
 
             self._registries = Registries(self.connection(), report=self.report)
             self._stack.callback(self._registries.close)
+            self.on_abort(self._registries.abort)
         return self._registries
 
     def containerd(self) -> Containerd:
@@ -133,6 +135,15 @@ class Context:
             report=self.report,
             even_damaged=even_damaged,
         )
+
+    def on_abort(self, abort: Callable[[], None]) -> None:
+        """Keep what breaks connections, for when an interrupted run does not end by itself."""
+        self._aborts.append(abort)
+
+    def abort(self) -> None:
+        """Break what is under way; called from another thread."""
+        for abort in self._aborts:
+            abort()
 
     def close(self) -> None:
         """Clear bars, and close what was opened."""

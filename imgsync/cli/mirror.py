@@ -32,7 +32,7 @@ from imgsync.mirror.pacing import PacedRegistries
 from imgsync.mirror.quantities import parse_duration, parse_size
 from imgsync.mirror.read import read_config
 from imgsync.mirror.run import RunOptions
-from imgsync.mirror.session import MirrorFiles, mirror_once, wait
+from imgsync.mirror.session import MirrorFiles, MirrorInterrupted, mirror_once, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -135,7 +135,11 @@ def mirror(
     with connect(context, config) as registries:
         gate = HarborGate(registries, harbor, context.report, jobs=context.jobs)
         command = f"imgsync mirror {config_path}"
-        summary = mirror_once(config, registries, files, context.report, options, command, gate)
+        try:
+            summary = mirror_once(config, registries, files, context.report, options, command, gate)
+        except MirrorInterrupted as stopped:
+            say(stopped.summary.line())
+            raise
     if dry_run:
         tell_plan(summary)
         return
@@ -208,7 +212,9 @@ def connect(context: Context, config: MirrorConfig) -> PacedRegistries:
     hosts = set(_hosts(config))
     options = connection_options(context.values, tuple(hosts), os.environ)
     options = with_hosts(options, config.hosts, os.environ)
-    return PacedRegistries(options, context.report, os.environ, config.hosts)
+    registries = PacedRegistries(options, context.report, os.environ, config.hosts)
+    context.on_abort(registries.abort)
+    return registries
 
 
 def _hosts(config: MirrorConfig) -> Iterable[str]:

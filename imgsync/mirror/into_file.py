@@ -23,7 +23,7 @@ from imgsync.mirror.looking import Looked, look
 from imgsync.mirror.moving import outcome_of
 from imgsync.mirror.opening import MirrorSources
 from imgsync.mirror.sources import Documents
-from imgsync.mirror.summary import ImageOutcome, Status, Summary, config_label
+from imgsync.mirror.summary import INTERRUPTED, ImageOutcome, Status, Summary, config_label
 from imgsync.model.lock import DOCKER_PLATFORM
 from imgsync.stores.archive.opening import open_archive
 from imgsync.stores.layout import Layout
@@ -107,6 +107,7 @@ class FileRun:
         self._allowance = Allowance(options.time_limit_s, options.byte_limit)
         self._sources = MirrorSources(config, registries, Documents())
         self._n_bytes = 0
+        self._looked: list[Looked] = []
 
     def __call__(self) -> Summary:
         """Do it all; what fails is told in the summary.
@@ -124,6 +125,7 @@ class FileRun:
         looked = look(
             chosen.items, self._sources.get, output.at, self.state, jobs=self._options.jobs
         )
+        self._looked = looked
         outcomes = [
             ImageOutcome(str(item.source), "", Status.FAILED, error=item.error)
             for item in chosen.unplaced
@@ -154,6 +156,14 @@ class FileRun:
                 failures = {_label(one): spent for one in changed}
         outcomes += [self._outcome(one, failures) for one in looked]
         return self._summary(outcomes, tuple(chosen.failures), stopped)
+
+    def interrupted(self) -> Summary:
+        """What came of a run that an exception has ended: the file is as it was before."""
+        outcomes = [
+            outcome_of(one, one.error, status=None if one.error or one.is_same else Status.LEFT)
+            for one in self._looked
+        ]
+        return self._summary(outcomes, (), INTERRUPTED, is_interrupted=True)
 
     def _request(self, looked: Looked, output: Output) -> Request | None:
         """What to ask for; of the file itself, where the source cannot be asked."""
@@ -196,6 +206,8 @@ class FileRun:
         outcomes: list[ImageOutcome],
         repository_failures: tuple[tuple[str, ImgsyncError], ...],
         stopped: str,
+        *,
+        is_interrupted: bool = False,
     ) -> Summary:
         now_s = self._clock()
         self.state.budgets.update(self._sources.budgets(now_s))
@@ -209,6 +221,7 @@ class FileRun:
             budgets=dict(self.state.budgets),
             stopped=stopped,
             last_success_s=self.state.last_success_s,
+            is_interrupted=is_interrupted,
         )
         return summary.ended(self.state, dry_run=self._options.dry_run)
 

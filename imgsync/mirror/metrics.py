@@ -28,6 +28,11 @@ def metrics_text(summary: Summary) -> str:
             "When a run last ended with every image as it should be; 0 for never.",
             [(config, summary.last_success_s)],
         ),
+        *_metric(
+            "interrupted",
+            "1 if the last run was interrupted.",
+            [(config, float(summary.is_interrupted))],
+        ),
         *_metric("duration_seconds", "How long the last run took.", [(config, summary.duration_s)]),
         *_metric(
             "images",

@@ -106,6 +106,10 @@ class PacedTransport(Transport):
         """Close all connections that nobody uses."""
         self._inner.close()
 
+    def abort(self) -> None:
+        """Break what is under way."""
+        self._inner.abort()
+
 
 class PacedRegistries(Registries):
     """Registries whose hosts have limits."""

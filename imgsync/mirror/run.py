@@ -23,7 +23,7 @@ from imgsync.mirror.opening import AllRegistries, MirrorSources
 from imgsync.mirror.recheck import EVERY_S, Recheck
 from imgsync.mirror.sources import Documents
 from imgsync.mirror.state import State
-from imgsync.mirror.summary import ImageOutcome, Status, Summary, config_label
+from imgsync.mirror.summary import INTERRUPTED, ImageOutcome, Status, Summary, config_label
 from imgsync.pushing.request import PushOptions
 from imgsync.referrers.collecting import Collector
 
@@ -84,6 +84,7 @@ class MirrorRun:
         self._sources = MirrorSources(config, registries, self._documents)
         self._lock = threading.Lock()
         self._outcomes: list[ImageOutcome] = []
+        self._chosen = Chosen()
         self._collectors: dict[str, Collector] = {}
         self._recheck = Recheck(
             state, self._collector, self._sources.get, self._options.recheck_s, clock
@@ -110,6 +111,7 @@ class MirrorRun:
             Whatever ends a run for good, such as Ctrl-C; what was done stays done.
         """
         chosen = choose(self._config, self._sources.get, self._report, jobs=self._options.jobs)
+        self._chosen = chosen
         self._outcomes += [_unplaced(item) for item in chosen.unplaced]
         looked = look(
             chosen.items,
@@ -122,8 +124,17 @@ class MirrorRun:
         due = self._due(looked)
         moving = [one for one in looked if self._has_to_move(one, due)]
         stopped = self._move(moving)
-        self._outcomes += self._mover.moved.outcomes
         return self._summary(chosen, stopped)
+
+    def interrupted(self) -> Summary:
+        """What came of a run that an exception has ended; called once, instead."""
+        known = {one.target for one in (*self._outcomes, *self._mover.moved.outcomes)}
+        self._outcomes += [
+            ImageOutcome(str(item.source), str(item.target), Status.LEFT)
+            for item in self._chosen.items
+            if str(item.target) not in known
+        ]
+        return self._summary(self._chosen, INTERRUPTED, is_interrupted=True)
 
     def _collector(self, choice: ReferrerChoice) -> Collector:
         """What looks for what is about images; one for each choice and run."""
@@ -185,14 +196,15 @@ class MirrorRun:
             outcomes.append(outcome_of(looked, error, status=None if error else status))
         return outcomes
 
-    def _summary(self, chosen: Chosen, stopped: str) -> Summary:
+    def _summary(self, chosen: Chosen, stopped: str, *, is_interrupted: bool = False) -> Summary:
         now_s = self._clock()
         self.state.budgets.update(self._sources.budgets(now_s))
         moved = self._mover.moved
-        is_left = any(outcome.status is Status.LEFT for outcome in self._outcomes)
+        outcomes = [*self._outcomes, *moved.outcomes]
+        is_left = any(outcome.status is Status.LEFT for outcome in outcomes)
         summary = Summary(
             config_label(self._config),
-            tuple(sorted(self._outcomes, key=lambda outcome: outcome.target)),
+            tuple(sorted(outcomes, key=lambda outcome: outcome.target)),
             self._begun_s,
             now_s,
             moved.n_sent_bytes,
@@ -201,8 +213,9 @@ class MirrorRun:
             moved.n_extras,
             tuple(chosen.failures),
             dict(self.state.budgets),
-            stopped if is_left else "",
+            stopped if is_left or is_interrupted else "",
             self.state.last_success_s,
+            is_interrupted,
         )
         return summary.ended(self.state, dry_run=self._options.dry_run)
 

@@ -19,7 +19,6 @@ from imgsync.mirror.run import MirrorRun, RunOptions
 from imgsync.mirror.state import load_state, save_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from imgsync.events import Report
@@ -29,6 +28,18 @@ if TYPE_CHECKING:
     from imgsync.mirror.state import State
     from imgsync.mirror.summary import Summary
     from imgsync.pushing.gate import Gate
+
+
+class MirrorInterrupted(KeyboardInterrupt):
+    """Somebody ended the run; everything is kept and told.
+
+    Attributes:
+        summary: what was done.
+    """
+
+    def __init__(self, summary: Summary) -> None:
+        super().__init__()
+        self.summary = summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,7 @@ def mirror_once(
 
     Raises:
         LockHeld: another run is under way.
+        MirrorInterrupted: Ctrl-C, or a signal; report and metrics are written before.
         Whatever ends a run for good; the state is saved all the same.
     """
     with ExitStack() as stack:
@@ -83,13 +95,17 @@ def mirror_once(
         def write_receipt(receipt: Receipt) -> None:
             append_receipts(files.receipts, [receipt])
 
-        run: Callable[[], Summary]
+        run: FileRun | MirrorRun
         if config.output:
             run = FileRun(config, registries, state, report, options)
         else:
             run = MirrorRun(config, registries, state, report, options, write_receipt, gate)
         try:
             summary = run()
+        except KeyboardInterrupt:
+            summary = run.interrupted()
+            _tell(files, summary)
+            raise MirrorInterrupted(summary) from None
         finally:
             if not options.dry_run:
                 _save(files, state, report)

@@ -24,9 +24,11 @@ class Status(StrEnum):
     UPDATED = "updated"
     FAILED = "failed"
     LEFT = "left"
-    """Not begun, or broken off, because a limit was reached; the next run goes on."""
+    """Not begun, or broken off: a limit was reached, or somebody ended it. The next run goes on."""
 
 
+INTERRUPTED: Final = "interrupted"
+"""Why a run ended early that somebody has ended."""
 CHANGED: Final = frozenset({Status.NEW, Status.UPDATED})
 _UNITS: Final = ("KiB", "MiB", "GiB", "TiB")
 
@@ -86,6 +88,7 @@ class Summary:
         n_sent_bytes: what was sent to destinations.
         n_extras: signatures and the like that were sent.
         stopped: why the run ended early; an empty text if it did not.
+        is_interrupted: whether somebody ended it: what was not begun may not be in ``images``.
         last_success_s: when a run last ended well, this one included.
     """
 
@@ -101,6 +104,7 @@ class Summary:
     budgets: Mapping[str, SeenBudget] = field(default_factory=dict)
     stopped: str = ""
     last_success_s: float = 0.0
+    is_interrupted: bool = False
 
     @property
     def counts(self) -> dict[str, int]:
@@ -178,6 +182,7 @@ class Summary:
             "counts": self.counts,
             "ended": _time(self.ended_s),
             "images": [image.to_json() for image in self.images],
+            "interrupted": self.is_interrupted,
             "mounted_objects": self.n_mounted,
             "referrers": self.n_extras,
             "repositories_failed": [

@@ -70,11 +70,16 @@ class DamagedBundle:
             self._fd = os.open(path, mode | os.O_CLOEXEC)
         self.healed: set[Digest] = set()
         self._mutex = threading.Lock()
+        self._is_ending = False
 
     def bad_members(self) -> list[Member]:
         """All members of which a byte is wrong, in their order; every blob is hashed once."""
         with ThreadPoolExecutor(os.cpu_count() or 1, "check") as pool:
-            good = list(pool.map(self._is_good, self.layout.members))
+            try:
+                good = list(pool.map(self._is_good, self.layout.members))
+            except BaseException:
+                self._is_ending = True
+                raise
         return [
             member for member, is_good in zip(self.layout.members, good, strict=True) if not is_good
         ]
@@ -146,4 +151,6 @@ class DamagedBundle:
         if member.descriptor is None:
             raise AssertionError
         place = Place(member.data_offset, member.size)
-        return holds(self._fd, place, member.descriptor, self.side)
+        return holds(
+            self._fd, place, member.descriptor, self.side, is_ending=lambda: self._is_ending
+        )

@@ -26,6 +26,10 @@ STEP_BYTES: Final = 8 * 1024 * 1024
 """How many bytes of an object pass between two events."""
 
 
+class _EndsError(Exception):
+    """The run was interrupted: a large object is not hashed to its end."""
+
+
 class Prover:
     """Reads content to its end through `VerifiedStream`, and keeps what was wrong.
 
@@ -44,6 +48,7 @@ class Prover:
         self._report = report
         self._jobs = jobs or os.cpu_count() or 1
         self._mutex = threading.Lock()
+        self._ends = False
 
     def prove(self, descriptors: Iterable[Descriptor], *, inside: Collection[Digest] = ()) -> None:
         """Hash every object; of those in ``inside``, also what comes out of decompression.
@@ -62,8 +67,12 @@ class Prover:
                 self._guarded(descriptor, self._hash)
 
         with ThreadPoolExecutor(self._jobs, "verify") as pool:
-            for _ in pool.map(work, ordered):
-                pass
+            try:
+                for _ in pool.map(work, ordered):
+                    pass
+            except BaseException:
+                self._ends = True
+                raise
 
     def prove_stream(self, descriptor: Descriptor, stream: Readable) -> ImgsyncError | None:
         """What is wrong with one more stream of the same content; None if nothing is."""
@@ -87,6 +96,8 @@ class Prover:
 
         def on_bytes(n_bytes: int) -> None:
             nonlocal untold
+            if self._ends:
+                raise _EndsError
             untold += n_bytes
             if untold >= STEP_BYTES:
                 untold = self._advance(descriptor, untold)

@@ -248,7 +248,9 @@ def test_a_run_that_is_killed_is_gone_on_with(
         "".join(f"{proxy.host}/{repository}:{n}\n" for n in range(6)), "images.txt"
     )
     to, receipts = f"{site.target.host}/m", site.folder / "state.receipts.jsonl"
-    with _start(site, listed, "--to", to, "--jobs", "1") as process:
+    report, metrics = site.folder / "report.json", site.folder / "m.prom"
+    files = ("--report", str(report), "--metrics-file", str(metrics))
+    with _start(site, listed, "--to", to, "--jobs", "1", *files) as process:
         deadline = time.monotonic() + 30
         while not receipts.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -261,9 +263,34 @@ def test_a_run_that_is_killed_is_gone_on_with(
     assert all(site.target.has_blob(digest) for digest in done.values())
     assert len(receipts.read_text().splitlines()) >= len(done) - 1
     if number is signal.SIGKILL:
+        assert not report.exists()
         site.state.write_bytes(b"\0half a st")
+    else:
+        told = json.loads(report.read_text())
+        assert told["interrupted"]
+        assert told["stopped"] == "interrupted"
+        statuses = {image["target"].rpartition(":")[2]: image["status"] for image in told["images"]}
+        assert statuses == {str(n): "new" if str(n) in done else "left" for n in range(6)}
+        assert 'imgsync_mirror_interrupted{config="images.txt"} 1' in metrics.read_text()
     proxy.heal()
     ran = site.mirror(listed, "--to", to)
     assert f"{len(done)} unchanged" in ran.out
     assert site.target.tags(f"m/{repository}") == digests
     assert ("the state is ignored" in ran.err) == (number is signal.SIGKILL)
+
+
+def test_a_registry_that_is_silent_does_not_hold_up_the_end(
+    site: Site, two: tuple[Path, str, str], faulty: Faulty
+) -> None:
+    _, base, to = two
+    proxy, stall = faulty(site.source), Stall(seconds=300)
+    proxy.on("GET", "/blobs/", stall, times=None)
+    listed = site.config(f"{proxy.host}/{base}:1\n", "images.txt")
+    report = site.folder / "report.json"
+    with _start(site, listed, "--to", to, "--report", str(report)) as process:
+        assert stall.reached.wait(30)
+        process.send_signal(signal.SIGTERM)
+        # A byte may take a minute to come, and is asked for again; nobody waits for that now.
+        assert process.wait(30) == 130
+        stall.go_on.set()
+    assert [image["status"] for image in json.loads(report.read_text())["images"]] == ["left"]

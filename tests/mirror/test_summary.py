@@ -81,5 +81,8 @@ def test_metrics_are_those_of_prometheus() -> None:
     assert 'imgsync_mirror_pulls_remaining{host="docker.io"} 76' in lines
     assert f"imgsync_mirror_sent_bytes{{{label}}} 3500000" in lines
     names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
-    assert len(names) == len(set(names)) == 7
+    assert len(names) == len(set(names)) == 8
     assert "pulls_remaining" not in metrics_text(replace(SUMMARY, budgets={}))
+    assert f"imgsync_mirror_interrupted{{{label}}} 0" in lines
+    ended = metrics_text(replace(SUMMARY, is_interrupted=True))
+    assert 'imgsync_mirror_interrupted{config="site.yaml"} 1' in ended.splitlines()

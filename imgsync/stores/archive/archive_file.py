@@ -70,6 +70,7 @@ class ArchiveFile:
         self._journal = journal
         self._report = report
         self._trusted: set[Digest] = set()
+        self._is_ending = False
         self._mutex = threading.Lock()
         check_file_size(self.partial, layout.size)
         with turn_os_errors(self.partial):
@@ -87,9 +88,13 @@ class ArchiveFile:
             n_bytes = sum(item.size for item in kept)
             self._report(Noted(f"checking {n_bytes} bytes kept from an earlier run"))
             with ThreadPoolExecutor(os.cpu_count() or 1, "check") as pool:
-                for item, good in zip(kept, pool.map(self._is_good, kept), strict=True):
-                    if good:
-                        self._trusted.add(item.digest)
+                try:
+                    for item, good in zip(kept, pool.map(self._is_good, kept), strict=True):
+                        if good:
+                            self._trusted.add(item.digest)
+                except BaseException:
+                    self._is_ending = True
+                    raise
         return {item.digest for item in descriptors} - self._trusted
 
     def kept(self, descriptor: Descriptor) -> FileSlice | None:
@@ -156,4 +161,6 @@ class ArchiveFile:
 
     def _is_good(self, descriptor: Descriptor) -> bool:
         place = self._layout.places.get(descriptor.digest)
-        return place is not None and holds(self._fd, place, descriptor, self.side)
+        return place is not None and holds(
+            self._fd, place, descriptor, self.side, is_ending=lambda: self._is_ending
+        )

@@ -15,6 +15,8 @@ from imgsync.content import CHUNK_BYTES
 from imgsync.stores.archive.disk import turn_os_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from _typeshed import WriteableBuffer
 
     from imgsync.model.descriptor import Descriptor
@@ -58,12 +60,27 @@ class FileSlice(io.RawIOBase):
         return n_bytes
 
 
-def holds(fd: int, place: Place, descriptor: Descriptor, side: str) -> bool:
-    """Whether the bytes at this place of a file are all of this content, and right."""
+def never() -> bool:
+    """Nobody interrupts."""
+    return False
+
+
+def holds(
+    fd: int,
+    place: Place,
+    descriptor: Descriptor,
+    side: str,
+    *,
+    is_ending: Callable[[], bool] = never,
+) -> bool:
+    """Whether the bytes at this place of a file are all of this content, and right.
+
+    ``is_ending`` is asked now and then whether nobody wants to know any more.
+    """
     hasher = descriptor.digest.hasher()
     n_bytes = 0
     stream = FileSlice(fd, place.offset, place.size, side)
-    while chunk := stream.read(CHUNK_BYTES):
+    while not is_ending() and (chunk := stream.read(CHUNK_BYTES)):
         hasher.update(chunk)
         n_bytes += len(chunk)
     return n_bytes == descriptor.size and hasher.hexdigest() == descriptor.digest.hex

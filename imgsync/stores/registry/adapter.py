@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from requests import Response
 from requests.adapters import HTTPAdapter
@@ -47,7 +50,10 @@ class OriginAdapter(HTTPAdapter):
         """Make the pool; no connection is made before the first request."""
         super().__init__(pool_connections=1, pool_maxsize=1)
         self._pool = _pool(origin, wire, n_connections)
-        self._pool.ConnectionCls = connection_class(origin.scheme, connect_timeout_s, wire.check)
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+        self._pool.ConnectionCls = connection_class(
+            origin.scheme, connect_timeout_s, wire.check, self._sockets.add
+        )
         self._sends_whole_url = wire.proxy is not None and wire.tls is None
         self.has_proxy = wire.proxy is not None
 
@@ -74,6 +80,13 @@ class OriginAdapter(HTTPAdapter):
         """Close all connections that nobody uses."""
         self._pool.close()
         super().close()
+
+    def abort(self) -> None:
+        """Break all connections: whoever waits for a byte sees an end at once."""
+        for sock in list(self._sockets):
+            with suppress(OSError):
+                # Not that of SSLSocket, which forgets the TLS that another thread is reading from.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 class _HttpsPool(HTTPSConnectionPool):

@@ -185,6 +185,13 @@ class Host:
         self._tokens.close()
         self._transport.close()
 
+    def abort(self) -> None:
+        """Wake up who waits, and break all connections: the run was interrupted."""
+        self._persistence.pace.close()
+        self.stops.close()
+        self._tokens.close()
+        self._transport.abort()
+
     def _note(self, answer: Answer) -> None:
         """Remember the quota, and tell each warning once."""
         self.quota = parse_quota(answer.headers) or self.quota

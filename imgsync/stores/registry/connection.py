@@ -19,7 +19,10 @@ KEEP_ALIVE: Final = [
 
 
 def connection_class(
-    scheme: str, connect_timeout_s: float, check: Callable[[str], None] | None
+    scheme: str,
+    connect_timeout_s: float,
+    check: Callable[[str], None] | None,
+    opened: Callable[[socket.socket], object] = lambda _sock: None,
 ) -> type[BaseHTTPConnection]:
     """A kind of connection for one origin.
 
@@ -27,6 +30,7 @@ def connection_class(
     within it: short enough for a host that is down, it breaks uploads over thin lines. So
     ``connect_timeout_s`` counts until there is a connection, urllib3's from then on. ``check`` is
     called with the peer's address as soon as that is known, before a byte is sent; it may raise.
+    ``opened`` is called with each socket that data go over.
     """
 
     def made(connection: HTTPConnection, make: Callable[[], socket.socket]) -> socket.socket:
@@ -47,6 +51,7 @@ def connection_class(
         def _new_conn(self) -> socket.socket:
             sock = made(self, super()._new_conn)
             sock.settimeout(self.timeout)
+            opened(sock)
             return sock
 
     class Https(HTTPSConnection):
@@ -57,5 +62,6 @@ def connection_class(
             super().connect()  # with the tunnel and the handshake
             if self.sock is not None:
                 self.sock.settimeout(self.timeout)
+                opened(self.sock)
 
     return Http if scheme == "http" else Https

@@ -87,6 +87,12 @@ class Registries:
             for host in self._hosts.values():
                 host.close()
 
+    def abort(self) -> None:
+        """Break all connections, so that no worker waits for a registry any more."""
+        with self._lock:
+            for host in self._hosts.values():
+                host.abort()
+
     def __enter__(self) -> Self:
         """Nothing is opened before it is needed."""
         return self

@@ -16,6 +16,7 @@ from requests import PreparedRequest
 from requests.structures import CaseInsensitiveDict
 
 from imgsync import __version__
+from imgsync.errors import Unreachable
 from imgsync.stores.registry.adapter import OriginAdapter
 from imgsync.stores.registry.answer import Answer
 from imgsync.stores.registry.wire_errors import turned
@@ -52,6 +53,7 @@ class Transport:
         self._read_timeout_s = read_timeout_s
         self._adapters: dict[Origin, OriginAdapter] = {}
         self._lock = threading.Lock()
+        self._is_aborted = False
 
     def exchange(
         self,
@@ -69,9 +71,11 @@ class Transport:
         passes through.
 
         Raises:
-            Unreachable: no connection.
+            Unreachable: no connection, or the run was interrupted.
             Cut: a connection, and no answer.
         """
+        if self._is_aborted:
+            raise Unreachable(f"{origin.authority}: the run was interrupted")
         adapter = self._adapters.get(origin) or self._connect(origin)
         try:
             response = adapter.send(
@@ -92,6 +96,13 @@ class Transport:
             for adapter in self._adapters.values():
                 adapter.close()
             self._adapters.clear()
+
+    def abort(self) -> None:
+        """Break what is under way, and make no connection any more."""
+        self._is_aborted = True
+        with self._lock:
+            for adapter in self._adapters.values():
+                adapter.abort()
 
     def _connect(self, origin: Origin) -> OriginAdapter:
         with self._lock:
