@@ -30,7 +30,7 @@ from imgsync.cli.sizes import RATE
 from imgsync.errors import AllFailed, ImgsyncError, InvalidInput, SomeFailed
 from imgsync.receipts.arrivals import nodes_of_seed, of_seed
 from imgsync.seeding.reaching import Direct
-from imgsync.seeding.seed import JOBS_A_NODE, NodeResult, SeedRequest
+from imgsync.seeding.request import JOBS_A_NODE, NodeResult, SeedRequest
 from imgsync.seeding.seed import seed as seed_nodes
 from imgsync.serve.server import parse_listen
 from imgsync.stores.containerd.import_request import Carrier, ImportOptions
@@ -67,6 +67,14 @@ if TYPE_CHECKING:
     help="Send no more than this, to all nodes together: 20MB/s.",
 )
 @click.option(
+    "--relay",
+    metavar="N",
+    type=click.IntRange(0, 8),
+    default=0,
+    help="Serve no more than N nodes at once, and let each node that is done serve N others. They "
+    "reach each other by ssh with your agent, which is lent for that.",
+)
+@click.option(
     "--carrier",
     type=click.Choice([str(choice) for choice in Carrier]),
     help="How content gets in: fetched by the node over ssh's port forwarding, or sent as a "
@@ -94,6 +102,7 @@ def seed(
     twins: bool,
     pin: bool,
     rate: int | None,
+    relay: int,
     carrier: str | None,
     listen: str | None,
     tls_cert: str | None,
@@ -108,6 +117,8 @@ def seed(
     --platform says otherwise. -j is how many nodes at once. The same command again touches only
     what is not right.
     """
+    if relay and carrier == Carrier.LOOPBACK:
+        raise InvalidInput("--relay goes by stream: leave --carrier loopback out")
     hosts = fleet.hosts()
     direct = _direct(listen, tls_cert, tls_key)
     asked = read_target(source)
@@ -133,6 +144,7 @@ def seed(
         own_platform=typed is ParameterSource.DEFAULT,
         jobs=context.jobs,
         rate=rate,
+        relay=relay,
         direct=direct,
         ssh=fleet.ssh,
     )
@@ -191,16 +203,17 @@ def _table(results: list[NodeResult]) -> str:
         (
             item.host.label,
             item.status,
-            item.how or "-",
+            item.peer or item.how or "-",
             str(len(item.result.imported) if item.result is not None else 0),
             human_size(item.lacked_bytes),
             human_size(item.sent_bytes),
+            human_size(item.relayed_bytes),
             human_time(item.seconds),
         )
         for item in results
     ]
-    headers = ("NODE", "STATUS", "BY", "IMAGES", "LACKED", "SENT", "TIME")
-    return table(headers, rows, right="IMAGES,LACKED,SENT,TIME")
+    headers = ("NODE", "STATUS", "BY", "IMAGES", "LACKED", "SENT", "RELAYED", "TIME")
+    return table(headers, rows, right="IMAGES,LACKED,SENT,RELAYED,TIME")
 
 
 def _json(results: list[NodeResult]) -> dict[str, Any]:
@@ -233,6 +246,15 @@ def _node_json(item: NodeResult) -> dict[str, Any]:
         "had_bytes": item.had_bytes,
         "sent_objects": item.sent,
         "sent_bytes": item.sent_bytes,
+        **(
+            {
+                "peer": item.peer,
+                "relayed_objects": item.relayed,
+                "relayed_bytes": item.relayed_bytes,
+            }
+            if item.peer
+            else {}
+        ),
         "seconds": round(item.seconds, 2),
     }
     if item.error is not None:

@@ -19,6 +19,7 @@ from imgsync.stores.containerd.socket import PLACES, find_known, parse_crictl
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from imgsync.fleet.host import Become
     from imgsync.fleet.ssh import Connection
     from imgsync.model.platform import Platform
 
@@ -58,6 +59,11 @@ def find(facts: Mapping[str, Sequence[str]], address: str, command: str) -> tupl
     return said or place.address, found
 
 
+def become_of(connection: Connection) -> Become | None:
+    """How one becomes root on a node that we are connected to; None where one need not."""
+    return connection.host.become if connection.facts["user"] != ["0"] else None
+
+
 def open_node(
     connection: Connection, namespace: str, *, address: str = "", command: str = ""
 ) -> tuple[Containerd, Platform]:
@@ -68,7 +74,7 @@ def open_node(
         AccessDenied: sudo does not let us, or the socket is not for this user.
     """
     facts = connection.facts
-    become = connection.host.become if facts["user"] != ["0"] else None
+    become = become_of(connection)
     socket, program = find(facts, address, command)
     ctr = RemoteCtr(connection, socket.removeprefix("unix://"), program, become)
     if become is not None:

@@ -34,6 +34,9 @@ _STOP_S: Final = 5.0
 _MOST_BYTES: Final = 64 * 1024
 _READY: Final = "imgsync-ready"
 
+ALIVE: Final = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
+"""Notice within a minute that nobody answers any more."""
+
 SESSION: Final = f"""\
 umask 077
 for at in /dev/shm "${{XDG_RUNTIME_DIR:-/nonexistent}}" /run /tmp; do
@@ -46,6 +49,7 @@ trap 'exit 1' HUP INT TERM PIPE
 echo "folder $own"
 echo "system $(uname -s) $(uname -m)"
 echo "user $(id -u)"
+sed 's/^/hostkey /' /etc/ssh/ssh_host_*_key.pub 2>/dev/null
 grep -hE '^(runtime|image)-endpoint:' /etc/crictl.yaml 2>/dev/null | sed 's/^/crictl /'
 for at in {{sockets}}; do
     [ -S "$at" ] && echo "socket $at"
@@ -99,11 +103,14 @@ class Connection:
 
     Attributes:
         facts: what the holding session said: each first word with what followed it.
+        config: what ssh's own configuration makes of the host: ``hostname``, ``port``, ``user``
+            and more, as ``ssh -G`` says; empty where it does not.
     """
 
     ssh: Ssh
     host: Host
     facts: dict[str, list[str]] = field(default_factory=dict, init=False)
+    config: dict[str, str] = field(default_factory=dict, init=False)
     _master: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _err: IO[bytes] | None = field(default=None, init=False)
     _control: str = field(default="", init=False)
@@ -117,10 +124,12 @@ class Connection:
         """
         self._control = str(self.ssh.folder / os.urandom(4).hex())
         self._err = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
+        self.config = self._configured()
         words = (
             *self.ssh.command,
             *("-o", "ControlMaster=yes", "-o", f"ControlPath={self._control}"),
-            *("-o", "ControlPersist=no", "-o", "BatchMode=yes", "-T", *self._alive()),
+            *("-o", "ControlPersist=no", "-o", "BatchMode=yes", "-T"),
+            *self._alive(),
             *self.host.words,
             f"exec sh -c {shlex.quote(session)}",
         )
@@ -169,6 +178,18 @@ class Connection:
             *self.ssh.command,
             *("-o", "ControlMaster=no", "-o", f"ControlPath={self._control}"),
             *("-o", "BatchMode=yes", "-T", *self.host.words, command),
+        )
+
+    def words_with_agent(self, command: str) -> tuple[str, ...]:
+        """The same by a connection of its own, whose command may use the operator's agent.
+
+        Not by ours: what an agent is lent to can use it for as long as the connection lasts.
+        """
+        return (
+            *self.ssh.command,
+            *("-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes", "-T"),
+            *self._alive(),
+            *("-A", *self.host.words, command),
         )
 
     def start(
@@ -237,18 +258,20 @@ class Connection:
             env=environment(),
         )
 
-    def _alive(self) -> tuple[str, ...]:
-        """Notice a dead line within a minute, unless the operator's configuration says how."""
+    def _configured(self) -> dict[str, str]:
         words = (*self.ssh.command, "-G", *self.host.words)
         try:
             shown = subprocess.run(
                 words, capture_output=True, check=False, timeout=_SMALL_S, env=environment()
             )
         except (OSError, subprocess.TimeoutExpired):
-            return ()
-        if b"serveraliveinterval 0\n" in shown.stdout:
-            return ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
-        return ()
+            return {}
+        lines = (line.partition(" ") for line in shown.stdout.decode(errors="replace").splitlines())
+        return {key: value for key, _, value in lines}
+
+    def _alive(self) -> tuple[str, ...]:
+        """Notice a dead line within a minute, unless the operator's configuration says how."""
+        return ALIVE if self.config.get("serveraliveinterval") == "0" else ()
 
     def _listen(self, deadline: float) -> None:
         master = self._master

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from imgsync.model.bundle import Root
     from imgsync.model.mapping import Mapping
     from imgsync.pushing.outcome import Pushed, PushResult
-    from imgsync.seeding.seed import NodeResult
+    from imgsync.seeding.request import NodeResult
     from imgsync.stores.containerd.import_request import Imported, ImportResult
     from imgsync.walk import Graph
 

@@ -14,7 +14,7 @@ import pytest
 from tests.cli.run import imgsync
 from tests.images import Images, sized_image
 from tests.servers.node_files import PASSWORD
-from tests.servers.nodes import HUB_ADDRESS, Node, NodeOptions, Nodes
+from tests.servers.nodes import Node, NodeOptions, Nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -269,9 +269,11 @@ def test_a_node_that_goes_away_meanwhile(archive: Path) -> None:
 def test_nodes_fetch_directly_where_the_network_is_trusted(
     three: Nodes, archive: Path, authority: Authority
 ) -> None:
-    certificate = authority.issue(HUB_ADDRESS)
+    certificate = authority.issue(three.hub_address)
     tls = ("--tls-cert", certificate.certificate, "--tls-key", certificate.key)
-    found = _seed(three, archive, "--listen", f"{HUB_ADDRESS}:0", *tls, "--carrier", "loopback")
+    found = _seed(
+        three, archive, "--listen", f"{three.hub_address}:0", *tls, "--carrier", "loopback"
+    )
     assert {(node["by"], node["status"]) for node in found.values()} == {("direct", "seeded")}
     assert all(_has_all(node) for node in three.nodes)
     # What was fetched says where it can be had, which is how Spegel finds it.

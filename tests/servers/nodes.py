@@ -2,8 +2,9 @@
 
 Each is a network namespace with an address of its own and a `/run` of its own; a bridge in one
 more namespace, the hub, joins them, and a seeding host runs there. Nothing is added to the
-machine's own network, and everything goes with the `with` block. Addresses are made up and mean
-something within these namespaces alone.
+machine's own network, and everything goes with the `with` block. Addresses are made up, other ones
+for each `Nodes` (what runs on a node is locked by its address), and mean something within these
+namespaces alone.
 """
 
 import itertools
@@ -14,9 +15,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -27,8 +29,7 @@ from tests.servers.node_files import accounts, sshd_config, write_accounts
 from tests.servers.process import Process, clean_environment
 from tests.servers.programs import program, require, require_root
 
-HUB_ADDRESS = "10.213.0.1"
-_PREFIX = 16
+_PREFIX = 24
 _START_S = 30.0
 _numbers = itertools.count(1)
 
@@ -94,6 +95,8 @@ class Node:
             "mount -t tmpfs tmpfs /dev/shm",
             "mkdir -p /run/sshd /run/containerd /run/lock",
             f"ln -s {self.containerd.socket} /run/containerd/containerd.sock",
+            "mount -t tmpfs tmpfs /etc/ssh",
+            f"cp {self.folder}/host_key.pub /etc/ssh/ssh_host_ed25519_key.pub",
             *(f"mount --bind {path} /etc/{path.name}" for path in accounts(self.folder)),
         ]
         command = f"{program('sshd')} -D -e -f {self.folder / 'sshd_config'}"
@@ -140,13 +143,38 @@ class Nodes:
         if any(options.sudo != "none" for options in self.wanted):
             require("sudo")
         self.folder = Path(tempfile.mkdtemp(prefix="nodes-"))
+        self._network = f"10.{128 + secrets.randbelow(128)}.{secrets.randbelow(256)}"
         self._name = f"img-{os.getpid():x}-{next(_numbers)}{secrets.token_hex(2)}"
         self._stack = ExitStack()
+
+    @property
+    def hub_address(self) -> str:
+        """Where nodes reach the hub."""
+        return f"{self._network}.1"
 
     @property
     def hub(self) -> str:
         """The namespace of the host that reaches all nodes."""
         return f"{self._name}-hub"
+
+    @contextmanager
+    def agent(self, *, has_key: bool = True) -> Iterator[dict[str, str]]:
+        """An environment with an agent of the operator's, which has the key of all nodes."""
+        socket = self.folder / f"agent-{secrets.token_hex(4)}"
+        env = clean_environment() | {"SSH_AUTH_SOCK": str(socket)}
+        with subprocess.Popen(
+            [program("ssh-agent"), "-D", "-a", str(socket)], stdout=subprocess.DEVNULL, env=env
+        ) as agent:
+            try:
+                deadline = time.monotonic() + _START_S
+                while not socket.exists() and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                if has_key:
+                    words = ["ssh-add", "-q", str(self.folder / "id")]
+                    subprocess.run(words, check=True, env=env)
+                yield env
+            finally:
+                agent.terminate()
 
     @property
     def ssh(self) -> str:
@@ -208,7 +236,7 @@ class Nodes:
         self._add_namespace(self.hub)
         _run("ip", "-n", self.hub, "link", "add", "br0", "type", "bridge")
         _run("ip", "-n", self.hub, "link", "set", "br0", "up")
-        _run("ip", "-n", self.hub, "address", "add", f"{HUB_ADDRESS}/{_PREFIX}", "dev", "br0")
+        _run("ip", "-n", self.hub, "address", "add", f"{self.hub_address}/{_PREFIX}", "dev", "br0")
         _key(self.folder / "id")
         assert not isinstance(self.wanted, int)
         for number, options in enumerate(self.wanted):
@@ -221,7 +249,7 @@ class Nodes:
 
     def _node(self, number: int, options: NodeOptions) -> Node:
         namespace, link = f"{self._name}-{number}", f"n{number}"
-        address = f"10.213.1.{number + 1}"
+        address = f"{self._network}.{number + 2}"
         self._add_namespace(namespace)
         _run("ip", "-n", self.hub, "link", "add", link, "type", "veth", "peer", "name", "eth0",
              "netns", namespace)  # fmt: skip

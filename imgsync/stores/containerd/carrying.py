@@ -1,10 +1,10 @@
 """Carrying images into containerd, and giving them their names once they are there.
 
 A fetch loads content under ``repository@digest``, a name that can mean nothing else. Only when a
-walk has found all of it, do the names that people use come to mean it. A stream proves every byte
-before it says a name, so it may say them at once; but not one that stands and means something
-else, which is set after the walk like the others. Whatever fails or is killed in between, no name
-means something half, and a name that stood keeps its meaning.
+walk has found all of it, do the names that people use come to mean it. A stream of ours proves
+every byte before it says a name, so it may say them at once; but not one that stands and means
+something else, which is set after the walk like the others. Whatever fails or is killed in between,
+no name means something half, and a name that stood keeps its meaning.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from imgsync.stores import Source
     from imgsync.stores.containerd.loopback import Loopback
     from imgsync.stores.containerd.namespace import Containerd
+    from imgsync.stores.containerd.stream import Send
     from imgsync.stores.containerd.wanted import Wanted
 
 SMALL_BYTES: Final = 16 * 1024 * 1024
@@ -55,10 +56,12 @@ class Carrying:
         jobs: int = 1,
         always_fetch: bool = False,
         adopt_bytes: int,
+        send: Send | None = None,
     ) -> None:
         """Fetch through ``loopback``, or send everything as a stream if there is none.
 
-        Images are fetched ``jobs`` at a time; small ones only with ``always_fetch``.
+        Images are fetched ``jobs`` at a time; small ones only with ``always_fetch``. Of what comes
+        by ``send``, nobody here has seen the bytes.
         """
         self._containerd = containerd
         self._source = source
@@ -67,6 +70,8 @@ class Carrying:
         self._jobs = jobs
         self._always_fetch = always_fetch
         self._adopt_bytes = adopt_bytes
+        self._send_content = send or import_stream
+        self._is_seen = send is None
 
     def load(self, moving: Sequence[Wanted], *, by_stream: bool = False) -> None:
         """Bring in what is missing; an image gets its names as soon as it is proved."""
@@ -161,7 +166,7 @@ class Carrying:
             [
                 item
                 for item in images
-                if item.error is None and not item.waits and (item.replaces or not rest)
+                if item.error is None and not item.waits and (not rest or self._is_named_last(item))
             ]
         )
 
@@ -178,20 +183,21 @@ class Carrying:
     def _send(self, images: Sequence[Wanted], blobs: Sequence[Descriptor]) -> bool:
         """One stream for some images, under all their names.
 
-        Together with content, a name that stands with another meaning is left alone.
+        Together with content, names are left alone that are to be set last.
         """
         names: dict[str, Descriptor] = {}
         for wanted in images:
             if wanted.waits:
                 names.update([wanted.anchor] if wanted.anchor is not None else ())
                 continue
-            is_by_twin = blobs and wanted.replaces
+            is_by_twin = blobs and self._is_named_last(wanted)
             own = wanted.twins[:1] if is_by_twin else (*wanted.names, *wanted.twins)
             names.update(dict.fromkeys(own, wanted.root))
         if not names:
             return True
         try:
-            import_stream(
+            send = self._send_content if blobs else import_stream
+            send(
                 self._containerd.ctr,
                 self._containerd.namespace,
                 names,
@@ -205,6 +211,10 @@ class Carrying:
                 wanted.error = error
             return False
         return True
+
+    def _is_named_last(self, wanted: Wanted) -> bool:
+        """Whether its names wait for the walk: one means something, or nobody saw the bytes."""
+        return wanted.replaces or not self._is_seen
 
     def _tag(self, wanted: Wanted) -> None:
         """Name an image of which a manifest is nowhere: an import would look for it."""

@@ -28,7 +28,7 @@ _FOREIGN_ENVIRONMENT: Final = ("CONTAINERD_ADDRESS", "CONTAINERD_NAMESPACE")
 _ELSEWHERE: Final = frozenset({"ssh", "docker", "podman", "kubectl", "nerdctl", "lxc", "incus"})
 """Programs that run ``ctr`` where our loopback and our files are not."""
 
-_SSH_FAILED: Final = 255
+SSH_FAILED: Final = 255
 """The status by which ssh says that it was itself what failed; ``ctr`` has none above 3."""
 
 HINTS: Final = (
@@ -191,7 +191,7 @@ def failure(ended: Ended) -> ContainerdError | NoSpace | Unreachable:
     """The error of a command that failed, with the one thing to do about it."""
     command = " ".join(("ctr", *ended.words[:2]))
     message = ended.message or "no message"
-    if ended.status == _SSH_FAILED:
+    if ended.status == SSH_FAILED:
         return Unreachable(f"{command}: the connection failed: {message}")
     if ended.status == 2 and "panic" in ended.err:
         message = "it crashed (a Go panic)"

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from imgsync.model.digest import Digest
     from imgsync.stores import Source
     from imgsync.stores.containerd.namespace import Containerd
+    from imgsync.stores.containerd.stream import Send
     from imgsync.stores.containerd.wanted import Wanted
     from imgsync.walk import Graph
 
@@ -49,13 +50,15 @@ def import_images(
     *,
     absent: Mapping[Digest, AbsentReason] | None = None,
     serve: Serve | None = None,
+    send: Send | None = None,
 ) -> ImportResult:
     """Load the roots that have names under these names, and prove that they are there.
 
     ``graph`` is the walk of the roots in the source, and ``absent`` what the source declares to
     be left out. One failing image stops no other. An image of which other volumes have a part gets
     no name; what came of it stays until they come. ``serve`` says how a ``ctr`` that is elsewhere
-    reaches us; without it, everything is sent there as a stream.
+    reaches us; without it, everything is sent there as a stream. ``send`` is another way for that
+    stream, by which bytes come that we do not see.
 
     Raises:
         LockHeld: another run works on the namespace.
@@ -64,7 +67,7 @@ def import_images(
     """
     with locked(containerd.ctr.place, containerd.namespace):
         plan = ImportPlan(containerd, roots, graph, source, options, absent or {})
-        return _Import(containerd, plan, source, options, report, serve).run()
+        return _Import(containerd, plan, source, options, report, serve, send).run()
 
 
 class _Import:
@@ -76,8 +79,10 @@ class _Import:
         options: ImportOptions,
         report: Report,
         serve: Serve | None,
+        send: Send | None,
     ) -> None:
         self._serve = serve
+        self._send = send
         self._containerd = containerd
         self._plan = plan
         self._source = source
@@ -140,6 +145,7 @@ class _Import:
             jobs=self._options.jobs,
             always_fetch=self._options.carrier is Carrier.LOOPBACK,
             adopt_bytes=self._options.adopt_bytes,
+            send=self._send,
         )
 
     def _prove(self, moving: Sequence[Wanted]) -> None:

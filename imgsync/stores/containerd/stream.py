@@ -5,27 +5,21 @@ any number of names at once. What makes it safe (each seen to go wrong otherwise
 
 - Every blob passes a `VerifiedStream`: ``ctr`` takes any bytes, and stores them under what they
   hash to. A bad one stops the stream.
-- ``oci-layout`` and ``index.json`` come last, so that a stream that stops names no image.
-- Members are called ``x-<nonce>/<hex>``: containerd goes on with what it has of a member of the
-  same name, and a run that was killed would damage the next one for 24 hours.
+- The order and the names of the members: see `imgsync.stores.containerd.delta`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import secrets
 import subprocess
 import tempfile
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final, Protocol
 
 from imgsync.content import CHUNK_BYTES, VerifiedStream
 from imgsync.errors import ImgsyncError
 from imgsync.events import Advanced, Report, Started
-from imgsync.model.bundle_files import ANNOTATION_CONTAINERD_NAME, OCI_LAYOUT_FILE
-from imgsync.model.media_types import OCI_INDEX
-from imgsync.model.strict_json import canonical
-from imgsync.model.tar_header import END_OF_ARCHIVE, padding, tar_header
 from imgsync.stores.containerd.command import Ended, failure
+from imgsync.stores.containerd.delta import delta_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +27,35 @@ if TYPE_CHECKING:
     from imgsync.model.descriptor import Descriptor
     from imgsync.stores import Source
     from imgsync.stores.containerd.command import Ctr
+
+IMPORT: Final = ("images", "import")
+
+
+class Send(Protocol):
+    """How an archive of some content and names gets into containerd; see `import_stream`."""
+
+    def __call__(
+        self,
+        ctr: Ctr,
+        namespace: str,
+        names: Mapping[str, Descriptor],
+        blobs: Sequence[Descriptor],
+        source: Source,
+        report: Report,
+        *,
+        platform: str = "",
+    ) -> None:
+        """Send it."""
+
+
+def import_words(ctr: Ctr, platform: str = "") -> tuple[str, ...]:
+    """The words by which ``ctr`` takes an archive from its standard input.
+
+    With a ``platform`` containerd looks at no other, which is what an image needs whose other
+    manifests are nowhere. Else never: what is said of one platform evicts the others (1.x).
+    """
+    which = ("--platform", platform) if platform else ("--all-platforms",)
+    return (*IMPORT, *ctr.local(*IMPORT), *which, "--no-unpack", "-")
 
 
 def import_stream(
@@ -45,25 +68,17 @@ def import_stream(
     *,
     platform: str = "",
 ) -> None:
-    """Send the blobs, then let the names mean their roots.
-
-    With a ``platform`` containerd looks at no other, which is what an image needs whose other
-    manifests are nowhere. Else never: what is said of one platform evicts the others (1.x).
+    """Send the blobs, then let the names mean their roots; ``platform``: see `import_words`.
 
     Raises:
         ImgsyncError: the source failed or lied; no name was set.
         ContainerdError: ``ctr`` failed.
     """
-    command = ("images", "import")
-    which = ["--platform", platform] if platform else ["--all-platforms"]
-    flags = [*ctr.local(*command), *which, "--no-unpack"]
     with (
         tempfile.TemporaryFile() as err,
         ctr.start(
             namespace,
-            *command,
-            *flags,
-            "-",
+            *import_words(ctr, platform),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=err,
@@ -90,7 +105,7 @@ def import_stream(
     if failed is not None:
         raise failed
     if status != 0:
-        raise failure(Ended(command, status, b"", message))
+        raise failure(Ended(IMPORT, status, b"", message))
 
 
 def write_delta(
@@ -101,29 +116,13 @@ def write_delta(
     report: Report,
 ) -> None:
     """Write the whole archive, or as much of it as comes before a bad blob."""
-    nonce = secrets.token_hex(8)
-    for blob in blobs:
-        report(Started(blob))
-        out.write(tar_header(f"x-{nonce}/{blob.digest.hex}", blob.size))
-        with VerifiedStream(source.open(blob), blob, side=source.side) as stream:
+    for part in delta_parts(names, blobs):
+        if isinstance(part, bytes):
+            out.write(part)
+            continue
+        report(Started(part))
+        with VerifiedStream(source.open(part), part, side=source.side) as stream:
             while chunk := stream.read(CHUNK_BYTES):
                 out.write(chunk)
-                report(Advanced(blob, len(chunk)))
-        out.write(bytes(padding(blob.size)))
-    for name, data in (("oci-layout", OCI_LAYOUT_FILE), ("index.json", _index(names))):
-        out.write(tar_header(name, len(data)) + data + bytes(padding(len(data))))
-    out.write(END_OF_ARCHIVE)
+                report(Advanced(part, len(chunk)))
     out.flush()
-
-
-def _index(names: Mapping[str, Descriptor]) -> bytes:
-    entries = [
-        {
-            "mediaType": root.media_type,
-            "digest": str(root.digest),
-            "size": root.size,
-            "annotations": {ANNOTATION_CONTAINERD_NAME: name},
-        }
-        for name, root in sorted(names.items(), key=lambda item: item[0])
-    ]
-    return canonical({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
