@@ -180,18 +180,6 @@ class Connection:
             *("-o", "BatchMode=yes", "-T", *self.host.words, command),
         )
 
-    def words_with_agent(self, command: str) -> tuple[str, ...]:
-        """The same by a connection of its own, whose command may use the operator's agent.
-
-        Not by ours: what an agent is lent to can use it for as long as the connection lasts.
-        """
-        return (
-            *self.ssh.command,
-            *("-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes", "-T"),
-            *self._alive(),
-            *("-A", *self.host.words, command),
-        )
-
     def start(
         self,
         command: str,
@@ -207,6 +195,24 @@ class Connection:
         """
         self._check()
         return _start(self.words(command), stdin, stdout, stderr)
+
+    def start_with_agent(
+        self, command: str, *, stdin: IO[bytes], stderr: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
+        """The line runs on the node, may use the operator's agent, and is read from.
+
+        Not over our connection: what an agent is lent to can use it as long as that lasts.
+
+        Raises:
+            Unreachable: there is no ssh here.
+        """
+        words = (
+            *self.ssh.command,
+            *("-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes", "-T"),
+            *self._alive(),
+            *("-A", *self.host.words, command),
+        )
+        return _start(words, stdin, subprocess.PIPE, stderr)
 
     def write(self, name: str, data: bytes) -> str:
         """Put a small file into the folder on the node; gives its path.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
@@ -19,11 +18,12 @@ from imgsync.errors import Unreachable
 from imgsync.events import Advanced, Started
 from imgsync.fleet.finding import become_of
 from imgsync.fleet.ssh import ALIVE
-from imgsync.stores.containerd.command import SSH_FAILED, Ended, environment, failure
+from imgsync.stores.containerd.command import SSH_FAILED, Ended, failure
 from imgsync.stores.containerd.delta import delta_parts
 from imgsync.stores.containerd.stream import IMPORT, import_words
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from imgsync.events import Report
@@ -97,18 +97,11 @@ class Peer:
         get = self.ctr.words(self.namespace, "content", "get")
         into = ctr.words(namespace, *import_words(ctr, platform))
         script = _script(get, receiver, into)
-        words = self.connection.words_with_agent(f"exec sh -c {shlex.quote(script)}")
+        command = f"exec sh -c {shlex.quote(script)}"
         with tempfile.TemporaryFile() as orders, tempfile.TemporaryFile() as err:
             orders.writelines(order_lines(names, blobs))
             orders.seek(0)
-            with subprocess.Popen(
-                words,
-                stdin=orders,
-                stdout=subprocess.PIPE,
-                stderr=err,
-                env=environment(),
-                start_new_session=True,
-            ) as process:
+            with self.connection.start_with_agent(command, stdin=orders, stderr=err) as process:
                 self._running.add(process)
                 try:
                     assert process.stdout is not None  # noqa: S101 - it was started with a pipe
