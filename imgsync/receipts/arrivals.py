@@ -73,8 +73,9 @@ def nodes_of_seed(results: Iterable[NodeResult]) -> list[NodeReached]:
             result.status,
             Amount(result.had, result.had_bytes),
             Amount(result.lacked, result.lacked_bytes),
-            Amount(result.sent, result.sent_bytes),
+            Amount(result.sent + result.relayed, result.sent_bytes + result.relayed_bytes),
             result.error.message if result.error is not None else "",
+            result.peer,
         )
         for result in results
     ]

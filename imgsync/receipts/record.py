@@ -105,6 +105,7 @@ class NodeReached:
         lacked: what it had not.
         sent: what really moved.
         error: why not everything is there.
+        peer: the node that sent some of it, if one did.
     """
 
     label: str
@@ -113,6 +114,7 @@ class NodeReached:
     lacked: Amount = Amount()
     sent: Amount = Amount()
     error: str = ""
+    peer: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the file."""
@@ -123,6 +125,7 @@ class NodeReached:
             "lacked": self.lacked.to_json(),
             "sent": self.sent.to_json(),
             **({"error": self.error} if self.error else {}),
+            **({"peer": self.peer} if self.peer else {}),
         }
 
 
@@ -223,7 +226,9 @@ class _Reader(Fields):
 
     def _node(self, value: object, what: str) -> NodeReached:
         fields = self.mapping(value, what)
-        self.keys(fields, {"had", "lacked", "node", "sent", "status"}, what, optional={"error"})
+        self.keys(
+            fields, {"had", "lacked", "node", "sent", "status"}, what, optional={"error", "peer"}
+        )
         return NodeReached(
             self.text(fields["node"], f"{what}, node"),
             self.text(fields["status"], f"{what}, status"),
@@ -231,6 +236,7 @@ class _Reader(Fields):
             self._amount(fields["lacked"], f"{what}, lacked"),
             self._amount(fields["sent"], f"{what}, sent"),
             self.text(fields.get("error", ""), f"{what}, error"),
+            self.text(fields.get("peer", ""), f"{what}, peer"),
         )
 
     def _amount(self, value: object, what: str) -> Amount:

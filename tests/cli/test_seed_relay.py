@@ -74,8 +74,9 @@ def _seed(
     return found, ran.stderr
 
 
-def test_content_leaves_this_host_once(nodes: Nodes, site: Site) -> None:
-    first, *others = _seed(nodes, site, "-j", "1")[0]
+def test_content_leaves_this_host_once(nodes: Nodes, site: Site, tmp_path: Path) -> None:
+    receipt = tmp_path / "receipt.json"
+    first, *others = _seed(nodes, site, "-j", "1", "--receipt", str(receipt))[0]
     assert (first["status"], first["by"], first["sent_bytes"]) == (
         "seeded",
         "forwarded",
@@ -85,6 +86,10 @@ def test_content_leaves_this_host_once(nodes: Nodes, site: Site) -> None:
         assert (item["status"], item["by"], item["sent_bytes"]) == ("seeded", "relayed", 0)
         assert item["lacked_bytes"] == item["relayed_bytes"] == site.n_bytes
     assert [item["peer"] for item in others] == [nodes[0].target] * 2
+    told = json.loads(receipt.read_text())
+    assert told["sent"]["bytes"] == site.n_bytes
+    assert [item["sent"]["bytes"] for item in told["nodes"]] == [site.n_bytes] * 3
+    assert [item.get("peer") for item in told["nodes"]] == [None, *[nodes[0].target] * 2]
     for number in range(3):
         assert not nodes.on_node(number, "ls -A /dev/shm; ls -d /tmp/imgsync-known-* || :")
     again, _ = _seed(nodes, site)
