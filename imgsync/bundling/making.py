@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
+from imgsync.bundling.urls import with_urls
 from imgsync.documents import KeptDocuments
 from imgsync.errors import AllFailed, ImgsyncError
 from imgsync.events import Noted, Report
@@ -181,6 +182,9 @@ def _fill(
     in_order: dict[Digest, int] | None = None,
 ) -> Outcome:
     plan, sources = plan_of(prepared, destination, also)
+    if options.at_url is not None:
+        plan, more = with_urls(plan, len(sources), options.at_url)
+        sources += more
     if in_order is not None:
         plan = plan.in_order(in_order)
     outcome = run(plan, sources, [destination], report, jobs=options.jobs, retries=options.retries)

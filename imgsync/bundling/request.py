@@ -9,7 +9,7 @@ from imgsync.model.platform import PlatformChoice
 from imgsync.referrers.choice import ReferrerChoice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from imgsync.model.bundle import AbsentReason, Root
     from imgsync.model.digest import Digest
@@ -61,6 +61,8 @@ class BundleOptions:
         only: of the blobs just these, where not None: the answer to a repair request.
         referrers: what about the images comes along.
         failed_before: what an earlier bundle left out, of which this one is made again.
+        at_url: opens the n-th of the ``urls`` that layers name, for what no other source has;
+            None asks none of them.
         sign_key: a file of an SSH key that signs the lock; an empty text for none.
     """
 
@@ -74,6 +76,7 @@ class BundleOptions:
     only: frozenset[Digest] | None = None
     referrers: ReferrerChoice = field(default_factory=ReferrerChoice)
     failed_before: tuple[str, ...] = ()
+    at_url: Callable[[int], Source] | None = None
     sign_key: str = ""
 
     def is_at_receiver(self, digest: Digest) -> bool:

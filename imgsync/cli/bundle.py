@@ -95,6 +95,12 @@ if TYPE_CHECKING:
     "repeatable.",
 )
 @click.option(
+    "--fetch-urls",
+    is_flag=True,
+    help="Fetch layers that no registry has from the addresses that their manifests name (old "
+    "Windows images), without any credential. Not done unless asked for.",
+)
+@click.option(
     "--only",
     metavar="FILE",
     help="Answer a request of `imgsync verify --request`: its images, and of their blobs just "
@@ -136,6 +142,7 @@ def bundle(
     refresh: bool,
     strict_tags: bool,
     have: tuple[str, ...],
+    fetch_urls: bool,
     only: str | None,
     volume_size: int | None,
     sign_key: str,
@@ -170,6 +177,7 @@ def bundle(
         mapping,
     )
     options = BundleOptions(
+        at_url=context.registries().at_url if fetch_urls else None,
         sign_key=sign_key,
         jobs=context.jobs,
         retries=context.retries,

@@ -105,6 +105,7 @@ class Reading:
 def _hinted(error: ImgsyncError, descriptor: Descriptor) -> ImgsyncError:
     """Say of a layer that registries need not have (old Windows images) where it would be."""
     if isinstance(error, NotFound) and descriptor.urls:
-        hint = f"a foreign layer, which registries may leave out; it names {descriptor.urls[0]}"
+        hint = f"a foreign layer, which registries may leave out; it names {descriptor.urls[0]}: "
+        hint += "imgsync bundle --fetch-urls takes it from there"
         return NotFound(error.message, hint=hint)
     return error

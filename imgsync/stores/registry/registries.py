@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from imgsync.events import ignore
 from imgsync.stores.registry.adapter import Wire
 from imgsync.stores.registry.client import Host
 from imgsync.stores.registry.credentials import Credentials
+from imgsync.stores.registry.foreign import ForeignLayers, refuse_private
 from imgsync.stores.registry.guard import AddressGuard
 from imgsync.stores.registry.mirrored import Health, MirrorSource
 from imgsync.stores.registry.options import ConnectionOptions
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from imgsync.model.reference import Reference
     from imgsync.stores.registry.credential import Credential
     from imgsync.stores.registry.origin import Origin
+
+
+_STRANGER: Final = ""
+"""No registry has this name; it tells apart whoever is asked without credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,10 @@ class Registries:
     def host(self, name: str) -> Host:
         """The registry of this name, as image names have it."""
         return self._host(self._sites.of(name))
+
+    def at_url(self, number: int) -> ForeignLayers:
+        """The blobs whose descriptors name where they are: their first address, their second."""
+        return ForeignLayers(number, self._stranger, self._report)
 
     def access(self, name: str) -> HostAccess:
         """How this registry is reached, for a tool that does it by itself."""
@@ -135,6 +144,38 @@ class Registries:
             is_plain_http=options.is_plain_http,
             is_guess=site.is_guess,
         )
+
+    def _stranger(self, origin: Origin) -> Host:
+        """A host that a manifest names, and that must not know who we are."""
+        options, key = self._options, (_STRANGER, origin, "")
+        with self._lock:
+            known = self._hosts.get(key)
+            if known is None:
+                known = self._hosts[key] = Host(
+                    origin.authority,
+                    origin,
+                    transport=Transport(
+                        self._wire_to_stranger,
+                        options.jobs,
+                        connect_timeout_s=options.connect_timeout_s,
+                        read_timeout_s=options.read_timeout_s,
+                    ),
+                    credential_of=lambda _repository: None,
+                    report=self._report,
+                    retries=options.retries,
+                    jobs=options.jobs,
+                    is_plain_http=options.is_plain_http,
+                )
+            return known
+
+    def _wire_to_stranger(self, to: Origin) -> Wire:
+        proxy = proxy_for(to, self._environ)
+        is_trusted = {to.host, to.authority} & self._options.trusted_hosts
+        check = None if is_trusted or proxy is not None else refuse_private
+        if to.scheme != "https":
+            return Wire(None, proxy, check)
+        settings = replace(self._sites.tls(to.authority), client=None)
+        return Wire(self._context(settings), proxy, check)
 
     def transport_to(self, site: Site) -> Transport:
         """The connections for one registry: the one place where all of its requests pass."""
