@@ -61,7 +61,18 @@ tried the two others once more.
 - Both runs end with 3, because a full disk and a node that is not there cannot be seeded.
 - The nodes of the run that was killed with `kill -9` keep what had arrived whole; it is not sent \
 again.
+
+## Behind a thin line
+
+{n_thin} empty nodes get the same bundle over a line of 10 MB/s (`--rate 10MB/s`, `-j 20`): \
+once all of them from this host, once with `--relay 2`. All are proved by `check --hash` after that.
+
+| | left this host | from node to node | seconds |
+|---|---|---|---|
+{thin}
 """
+
+N_THIN = 12
 
 
 def make_images() -> Images:
@@ -114,11 +125,15 @@ class Run:
             time.sleep(HALF_S)
             os.kill(process.pid, signal.SIGKILL)
 
-    def seed(self) -> tuple[dict[str, Any], float, int]:
+    def seed(self, *more: str) -> tuple[dict[str, Any], float, int]:
         """Seed all; gives the result, the seconds, and the exit code."""
         begun = time.monotonic()
-        words = ("seed", self.bundle, "-i", self.nodes.inventory(), *TO, "-j", "20")
-        ran = self._imgsync(*words, "--format", "json", *self._ssh(), code=None)
+        words: list[str | Path] = ["seed", self.bundle, "-i", self.nodes.inventory(), *TO]
+        words += ["-j", "20", *more]
+        with self.nodes.agent() as env:
+            ran = self._imgsync(
+                *words, "--format", "json", *self._ssh(), code=None, env={**os.environ, **env}
+            )
         seconds = time.monotonic() - begun
         return json.loads(ran.stdout), seconds, ran.returncode
 
@@ -134,15 +149,28 @@ class Run:
         return ("--ssh", self.nodes.ssh)
 
     def _imgsync(
-        self, *words: str | Path, code: int | None = 0
+        self, *words: str | Path, code: int | None = 0, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        ran = self.nodes.imgsync(*words)
+        ran = self.nodes.imgsync(*words, env=env)
         if "Traceback" in ran.stderr or code not in (None, ran.returncode):
             sys.exit(ran.stderr)
         return ran
 
 
-def measure(run: Run) -> str:
+def thin_line(*more: str) -> str:
+    """A row of the second table: empty nodes, at a rate."""
+    with tempfile.TemporaryDirectory() as folder, Nodes(N_THIN) as nodes:
+        run = Run(nodes, ["empty"] * N_THIN, Path(folder))
+        found, seconds, code = run.seed("--rate", "10MB/s", *more)
+        proof, _ = run.check()
+    if code or not all(node["right"] for node in proof["nodes"]):
+        sys.exit(f"not as promised: {found}")
+    relayed = sum(node.get("relayed_bytes", 0) for node in found["nodes"])
+    label = f"`{' '.join(more)}`" if more else "all from this host"
+    return f"| {label} | {_mb(found['sent_bytes'])} | {_mb(relayed)} | {seconds:.1f} |"
+
+
+def measure(run: Run, thin: list[str]) -> str:
     """Everything, as the page."""
     run.prepare()
     first, first_s, first_code = run.seed()
@@ -176,6 +204,8 @@ def measure(run: Run) -> str:
         plain=_mb(whole * len(good)),
         proof_s=proof_s,
         again_s=again_s,
+        n_thin=N_THIN,
+        thin="\n".join(thin),
     )
 
 
@@ -207,8 +237,9 @@ def main() -> None:
     }
     states = [state for state, count in STATES.items() for _ in range(count)]
     options = [kinds.get(state, NodeOptions()) for state in states]
+    thin = [thin_line(), thin_line("--relay", "2")]
     with tempfile.TemporaryDirectory() as folder, Nodes(options) as nodes:
-        text = measure(Run(nodes, states, Path(folder)))
+        text = measure(Run(nodes, states, Path(folder)), thin)
     PAGE.write_text(text, encoding="utf-8")
     print(f"{PAGE} written")
 
