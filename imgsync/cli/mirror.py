@@ -71,6 +71,13 @@ T = TypeVar("T")
 @click.option("--check", is_flag=True, help="Read the config, say what it asks for, and end.")
 @click.option("--dry-run", is_flag=True, help="Look at both sides, and move nothing.")
 @click.option(
+    "--bytes",
+    "measure",
+    is_flag=True,
+    help="With --dry-run: read the manifests of what changed too, and tell how many bytes a run "
+    "would send. A registry that counts pulls counts each of them.",
+)
+@click.option(
     "--state",
     "state_file",
     metavar="FILE",
@@ -101,6 +108,7 @@ def mirror(
     format_name: str | None,
     check: bool,
     dry_run: bool,
+    measure: bool,
     state_file: str | None,
     jitter: str | None,
     time_limit: str | None,
@@ -116,6 +124,9 @@ def mirror(
     sync, regsync, image-syncer or hauler. It is one run: cron, a systemd timer or a CronJob is
     the clock.
     """
+    if measure and not dry_run:
+        msg = "--bytes is for --dry-run"
+        raise InvalidInput(msg, hint="--byte-limit SIZE bounds what a run moves")
     config = load_config(config_path, mapping, choice, referrers, format_name or "")
     if check:
         tell_sources(config)
@@ -127,6 +138,7 @@ def mirror(
         amount("--time-limit", time_limit, parse_duration),
         amount("--byte-limit", byte_limit, parse_size),
         dry_run,
+        measure,
         amount("--recheck-referrers", recheck_referrers, parse_duration) or 0.0,
     )
     most_s = amount("--jitter", jitter, parse_duration)

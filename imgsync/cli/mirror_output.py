@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imgsync.cli.output import say, table
+from imgsync.cli.output import human_size, say, table
 from imgsync.errors import AllFailed, BudgetSpent, SomeFailed
 from imgsync.mirror.summary import Status
 
@@ -55,17 +55,22 @@ def tell_plan(summary: Summary) -> None:
             image.target or image.source,
             str(image.status) if image.error is None else f"{image.status}: {image.error.message}",
             image.source,
+            human_size(image.n_bytes) if image.n_bytes is not None else "-",
         )
         for image in summary.images
         if image.status is not Status.UNCHANGED
     ]
-    if rows:
-        say(table(("TARGET", "STATUS", "SOURCE"), rows))
+    if any(image.n_bytes is not None for image in summary.images):
+        say(table(("TARGET", "STATUS", "SOURCE", "BYTES"), rows, right="BYTES"))
+    elif rows:
+        say(table(("TARGET", "STATUS", "SOURCE"), [row[:3] for row in rows]))
     for name, error in summary.repository_failures:
         say(f"{name}: {error.message}")
     for host, budget in sorted(summary.budgets.items()):
         say(f"{host}: {budget.remaining} of {budget.limit} pulls are left")
     say(summary.line())
+    if rows and summary.n_planned_bytes is None:
+        say("how many bytes that is, --bytes tells: it reads their manifests")
 
 
 def raise_unfinished(summary: Summary) -> None:

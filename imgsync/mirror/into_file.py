@@ -13,18 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from imgsync.bundling.bundle import Bundled, bundle_to_file, bundle_to_store
+from imgsync.bundling.bundle import Bundled, bundle_to_file, bundle_to_store, prepare_only
 from imgsync.bundling.request import BundleOptions, Request
 from imgsync.errors import BudgetSpent, Conflict, ImgsyncError
 from imgsync.events import Advanced, Event, Report
 from imgsync.mirror.choosing import choose
 from imgsync.mirror.limits import Allowance
 from imgsync.mirror.looking import Looked, look
+from imgsync.mirror.measuring import Measured
 from imgsync.mirror.moving import outcome_of
 from imgsync.mirror.opening import MirrorSources
 from imgsync.mirror.sources import Documents
 from imgsync.mirror.summary import INTERRUPTED, ImageOutcome, Status, Summary, config_label
 from imgsync.model.lock import DOCKER_PLATFORM
+from imgsync.presence import held_sizes
 from imgsync.stores.archive.opening import open_archive
 from imgsync.stores.layout import Layout
 
@@ -108,6 +110,7 @@ class FileRun:
         self._sources = MirrorSources(config, registries, Documents())
         self._n_bytes = 0
         self._looked: list[Looked] = []
+        self._measured = Measured()
 
     def __call__(self) -> Summary:
         """Do it all; what fails is told in the summary.
@@ -138,7 +141,7 @@ class FileRun:
             # What cannot be listed would be missing from the new one.
             stopped = "not every repository can be listed, so the file stays as it is"
             failures = dict.fromkeys(map(_label, changed), chosen.failures[0][1])
-        elif (changed or gone) and not self._options.dry_run:
+        elif (changed or gone) and (not self._options.dry_run or self._options.measure):
             requests = [item for one in looked if (item := self._request(one, output)) is not None]
             options = BundleOptions(
                 jobs=self._options.jobs,
@@ -148,9 +151,12 @@ class FileRun:
                 referrers=next(iter(choices)),
             )
             try:
-                made = self._make(requests, options)
-                failures = dict(made.prepared.failures)
-                self._n_bytes = made.made.outcome.n_sent_bytes
+                if self._options.dry_run:
+                    failures = self._measure(requests, options, output)
+                else:
+                    made = self._make(requests, options)
+                    failures = dict(made.prepared.failures)
+                    self._n_bytes = made.made.outcome.n_sent_bytes
             except BudgetSpent as spent:
                 stopped = spent.message
                 failures = {_label(one): spent for one in changed}
@@ -176,6 +182,16 @@ class FileRun:
             return None
         absent = output.holding.bundle().absent
         return Request(_label(looked), output.holding, root=root, name=target, absent=absent)
+
+    def _measure(
+        self, requests: Sequence[Request], options: BundleOptions, output: Output
+    ) -> dict[str, ImgsyncError]:
+        """Count what would be fetched: all that the bundle of today does not hold."""
+        prepared = prepare_only(requests, DOCKER_PLATFORM, options, self._report)
+        held = held_sizes(output.holding) if output.holding is not None else None
+        new = [item for item in prepared.lock.present() if item.digest not in (held or ())]
+        self._measured.n_bytes = sum(item.size for item in new)
+        return dict(prepared.failures)
 
     def _make(self, requests: Sequence[Request], options: BundleOptions) -> Bundled:
         def report(event: Event) -> None:
@@ -222,6 +238,8 @@ class FileRun:
             stopped=stopped,
             last_success_s=self.state.last_success_s,
             is_interrupted=is_interrupted,
+            n_planned_bytes=self._measured.n_bytes if self._options.measure else None,
+            n_documents=self._sources.n_pulls,
         )
         return summary.ended(self.state, dry_run=self._options.dry_run)
 

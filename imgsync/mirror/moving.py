@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from imgsync.events import Report
     from imgsync.mirror.limits import Allowance
     from imgsync.mirror.looking import Looked
+    from imgsync.mirror.measuring import Measured
     from imgsync.mirror.mounts import Mounts
     from imgsync.mirror.sources import Documents
     from imgsync.mirror.state import State
@@ -87,22 +88,9 @@ class Mover:
         Raises:
             BudgetSpent: the run's own limits are reached; what was not finished is left.
         """
-        items, self.documents.left_out = self._items(batch)
-        if not items:
-            return
         options = self.options_of(batch[0].item.referrers)
-        try:
-            planned = plan_push(
-                [item for item, _ in items],
-                self.open_target,
-                options,
-                self._quietly,
-                gate=self.gate,
-            )
-        except ImgsyncError as error:
-            # It concerns all of them; the other batches may fare better.
-            for looked in batch:
-                self._end(looked, error)
+        planned, items = self._plan(batch, options)
+        if planned is None:
             return
         self.mounts.use(planned)
         if len(items) > 1 and not self._fits(planned.plan.n_bytes):
@@ -115,6 +103,45 @@ class Mover:
             self._leave(batch, planned.plan.n_bytes)
             return
         self._push(planned, options, by_item)
+
+    def measure(self, batch: Sequence[Looked], measured: Measured) -> None:
+        """Note what moving these images would do, with its bytes; nothing is written.
+
+        Raises:
+            BudgetSpent: no further manifest may be read.
+        """
+        planned, items = self._plan(batch, self.options_of(batch[0].item.referrers))
+        if planned is None:
+            return
+        sizes = measured.add(planned)
+        by_item = {id(item): looked for item, looked in items}
+        self._note_extras([one for one in planned.pushed if id(one.item) not in by_item], planned)
+        for image in planned.pushed:
+            looked = by_item.get(id(image.item))
+            if looked is not None:
+                self._done(looked, image, n_bytes=sizes.get(id(image), 0))
+
+    def _plan(
+        self, batch: Sequence[Looked], options: PushOptions
+    ) -> tuple[PushPlan | None, list[tuple[PushItem, Looked]]]:
+        """What pushing these images would be; None where nothing of them can be planned."""
+        items, self.documents.left_out = self._items(batch)
+        if not items:
+            return None, items
+        try:
+            planned = plan_push(
+                [item for item, _ in items],
+                self.open_target,
+                options,
+                self._quietly,
+                gate=self.gate,
+            )
+        except ImgsyncError as error:
+            # It concerns all of them; the other batches may fare better.
+            for looked in batch:
+                self._end(looked, error)
+            return None, items
+        return planned, items
 
     def _items(self, batch: Sequence[Looked]) -> tuple[list[tuple[PushItem, Looked]], set[Digest]]:
         """What to push, and which manifests nobody of the batch wants."""
@@ -211,7 +238,7 @@ class Mover:
             ImageOutcome(label, "", Status.FAILED, error=error) for label, error in failures
         ]
 
-    def _done(self, looked: Looked, image: Pushed) -> None:
+    def _done(self, looked: Looked, image: Pushed, *, n_bytes: int | None = None) -> None:
         if image.error is not None:
             self._end(looked, image.error)
             return
@@ -224,7 +251,7 @@ class Mover:
         status = Status.UNCHANGED
         if image.before is None or image.before.digest != root.digest:
             status = Status.UPDATED if looked.before is not None else Status.NEW
-        self._end(looked, None, status=status, digest=str(root.digest))
+        self._end(looked, None, status=status, digest=str(root.digest), n_bytes=n_bytes)
 
     def _end(
         self,
@@ -233,11 +260,13 @@ class Mover:
         *,
         status: Status | None = None,
         digest: str = "",
+        n_bytes: int | None = None,
     ) -> None:
         if looked.is_same and isinstance(error, (BudgetSpent, RateLimited)):
             # The image is as it should be; what is about it is looked for another time.
             error, status = None, Status.UNCHANGED
-        self.moved.outcomes.append(outcome_of(looked, error, status=status, digest=digest))
+        outcome = outcome_of(looked, error, status=status, digest=digest)
+        self.moved.outcomes.append(replace(outcome, n_bytes=n_bytes))
 
     def _receipt(self, looked: Looked, event: Named) -> None:
         source = looked.item.source

@@ -61,6 +61,11 @@ class MirrorSources:
         self._sources: dict[str, MirrorRepository] = {}
         self._guards: dict[str, PullGuard] = {}
 
+    @property
+    def n_pulls(self) -> int:
+        """How many manifests were asked for, from all registries."""
+        return sum(guard.n_pulls for guard in self._guards.values())
+
     def get(self, reference: Reference) -> MirrorRepository:
         """The source that a name is in; the same object for the same repository."""
         with self._lock:

@@ -17,6 +17,7 @@ from imgsync.errors import BudgetSpent
 from imgsync.mirror.choosing import Chosen, choose
 from imgsync.mirror.limits import Allowance
 from imgsync.mirror.looking import Looked, look
+from imgsync.mirror.measuring import Measured
 from imgsync.mirror.mounts import Mounts
 from imgsync.mirror.moving import Mover, outcome_of
 from imgsync.mirror.opening import AllRegistries, MirrorSources
@@ -50,6 +51,8 @@ class RunOptions:
     time_limit_s: float | None = None
     byte_limit: int | None = None
     dry_run: bool = False
+    measure: bool = False
+    """In a dry run, read manifests to tell bytes."""
     recheck_s: float = EVERY_S
 
 
@@ -85,6 +88,7 @@ class MirrorRun:
         self._lock = threading.Lock()
         self._outcomes: list[ImageOutcome] = []
         self._chosen = Chosen()
+        self._measured = Measured()
         self._collectors: dict[str, Collector] = {}
         self._recheck = Recheck(
             state, self._collector, self._sources.get, self._options.recheck_s, clock
@@ -168,14 +172,17 @@ class MirrorRun:
 
     def _move(self, moving: Sequence[Looked]) -> str:
         """Move all of them; says why not, if a limit was reached."""
-        if self._options.dry_run:
+        if self._options.dry_run and not self._options.measure:
             self._outcomes += self._would_move(moving)
             return ""
         batches = list(_batches(moving))
         for number, batch in enumerate(batches):
             try:
                 self._allowance.check()
-                self._mover.move(batch)
+                if self._options.dry_run:
+                    self._mover.measure(batch, self._measured)
+                else:
+                    self._mover.move(batch)
                 self._documents.clear()
             except BudgetSpent as spent:
                 known = {outcome.target for outcome in self._mover.moved.outcomes}
@@ -216,6 +223,8 @@ class MirrorRun:
             stopped if is_left or is_interrupted else "",
             self.state.last_success_s,
             is_interrupted,
+            self._measured.n_bytes if self._options.measure else None,
+            self._sources.n_pulls,
         )
         return summary.ended(self.state, dry_run=self._options.dry_run)
 

@@ -50,6 +50,9 @@ class PullGuard:
     """Keeps one registry's budget above its floor; used by several threads.
 
     The budget is what the registry last said. Reads that are under way count as made.
+
+    Attributes:
+        n_pulls: how many manifests were asked for.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class PullGuard:
         self._floor = DEFAULT_PULLS_FLOOR if floor is None else floor
         self._lock = threading.Lock()
         self._n_under_way = 0
+        self.n_pulls = 0
 
     @contextmanager
     def pull(self) -> Iterator[None]:
@@ -76,6 +80,7 @@ class PullGuard:
                 if not budget.allows(self._n_under_way + 1):
                     raise budget.spent(self._host)
             self._n_under_way += 1
+            self.n_pulls += 1
         try:
             yield
         finally:

@@ -43,6 +43,8 @@ class ImageOutcome:
         source_digest: the source's; another one if the index was rewritten.
         before: what stood at the target before; an empty text for nothing.
         error: of one that failed or was left.
+        n_bytes: what a run would send of it, and of no image before it; None where it was not
+            measured.
     """
 
     source: str
@@ -52,6 +54,7 @@ class ImageOutcome:
     source_digest: str = ""
     before: str = ""
     error: ImgsyncError | None = None
+    n_bytes: int | None = None
 
     @property
     def host(self) -> str:
@@ -68,6 +71,8 @@ class ImageOutcome:
             "status": str(self.status),
             "target": self.target,
         }
+        if self.n_bytes is not None:
+            value["planned_bytes"] = self.n_bytes
         if self.error is not None:
             value["error"] = {
                 "exit_code": self.error.exit_code,
@@ -88,6 +93,8 @@ class Summary:
         n_sent_bytes: what was sent to destinations.
         n_extras: signatures and the like that were sent.
         stopped: why the run ended early; an empty text if it did not.
+        n_planned_bytes: what a run would send; None if that was not measured.
+        n_documents: manifests that were asked for; a registry may count them as pulls.
         is_interrupted: whether somebody ended it: what was not begun may not be in ``images``.
         last_success_s: when a run last ended well, this one included.
     """
@@ -105,6 +112,8 @@ class Summary:
     stopped: str = ""
     last_success_s: float = 0.0
     is_interrupted: bool = False
+    n_planned_bytes: int | None = None
+    n_documents: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -161,6 +170,11 @@ class Summary:
             parts.append(f"{len(self.repository_failures)} repositories failed")
         if self.n_sent_bytes:
             parts.append(f"{_size(self.n_sent_bytes)} sent")
+        if self.n_planned_bytes is not None:
+            parts.append(
+                f"{_size(self.n_planned_bytes)} to send; {self.n_documents} manifests were asked "
+                "for, which is what a registry counts"
+            )
         if self.n_extras:
             parts.append(f"{self.n_extras} signatures and the like")
         if self.n_mounted:
@@ -184,6 +198,9 @@ class Summary:
             "images": [image.to_json() for image in self.images],
             "interrupted": self.is_interrupted,
             "mounted_objects": self.n_mounted,
+            "planned": None
+            if self.n_planned_bytes is None
+            else {"bytes": self.n_planned_bytes, "manifest_requests": self.n_documents},
             "referrers": self.n_extras,
             "repositories_failed": [
                 {"message": error.message, "repository": name}

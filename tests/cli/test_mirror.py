@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -134,8 +135,16 @@ def test_a_dry_run_shows_what_would_move(site: Site, two: tuple[Path, str, str])
     listed, base, to = two
     ran = site.mirror(listed, "--to", to, "--dry-run")
     assert f"{to}/{base}:1  new" in ran.out
+    assert "--bytes tells" in ran.out
+    measured = site.mirror(listed, "--to", to, "--dry-run", "--bytes")
     assert not site.target.repositories()
     assert not site.state.exists()
+    ran = site.mirror(listed, "--to", to)
+    sent = re.search(r"; ([\d.]+ \w+) sent", ran.out)
+    assert sent is not None
+    assert f"; {sent[1]} to send; " in measured.out
+    assert "manifests were asked for, which is what a registry counts" in measured.out
+    assert "--dry-run" in site.mirror(listed, "--to", to, "--bytes", code=2).err
 
 
 def test_what_happened_is_written_down(site: Site, two: tuple[Path, str, str]) -> None:

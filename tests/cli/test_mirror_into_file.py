@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,11 @@ def test_an_image_that_cannot_be_had_stays_as_it_is(site: Site) -> None:
 
 def test_a_dry_run_makes_nothing(site: Site) -> None:
     assert "h.example/m/a:1  new" in site.run("--dry-run").out
+    measured = site.run("--dry-run", "--bytes").out
     assert not Path(site.output.removeprefix("oci:")).exists()
+    sent = re.search(r"; ([\d.]+ \w+) sent", site.run().out)
+    assert sent is not None
+    assert f"; {sent[1]} to send; 4 manifests were asked for" in measured
 
 
 def test_a_byte_limit_is_gone_on_with(site: Site) -> None:

@@ -366,6 +366,27 @@ def test_a_dry_run_writes_nothing(mirror: Mirror) -> None:
     assert not mirror.source.requests("GET", "/manifests/")
 
 
+def test_a_dry_run_tells_bytes_where_manifests_may_be_read(mirror: Mirror) -> None:
+    mirror.image("a:1", n_layers=2)
+    mirror.run(ALL)
+    mirror.image("a:2", n_layers=3)
+    mirror.image("a:3", n_layers=3)
+    for server in (mirror.source, mirror.target):
+        server.forget()
+    told = mirror.run(ALL, dry_run=True, measure=True)
+    assert not mirror.target.requests("POST|PUT|PATCH")
+    read = mirror.source.requests("GET", "/manifests/")
+    assert told.n_documents == len(read) >= 6
+    assert not mirror.source.requests("GET", "/blobs/")
+    planned = {image.target.partition("/m/")[2]: image.n_bytes for image in told.images}
+    assert planned["a:1"] is None
+    assert f"{len(read)} manifests were asked for" in told.line()
+    done = mirror.run(ALL)
+    assert told.n_planned_bytes == done.n_sent_bytes > 0
+    assert sum(n_bytes or 0 for n_bytes in planned.values()) == done.n_sent_bytes
+    assert mirror.run(ALL, dry_run=True, measure=True).n_planned_bytes == 0
+
+
 # --- what is kept -----------------------------------------------------------------------------
 
 
