@@ -14,7 +14,7 @@ from imgsync.referrers.collecting import Subject, documents_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from imgsync.bundling.preparing import Chosen
+    from imgsync.bundling.chosen import Chosen
     from imgsync.model.bundle import Root
     from imgsync.model.digest import Digest
     from imgsync.referrers.choice import ReferrerChoice

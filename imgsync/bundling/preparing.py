@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from imgsync.bundling.chosen import Chosen
 from imgsync.bundling.extras import request_of, subjects_of, without_unwanted
 from imgsync.bundling.resolving import Resolver
 from imgsync.documents import DocumentReader
@@ -35,15 +36,6 @@ if TYPE_CHECKING:
     from imgsync.referrers.collecting import Extra
     from imgsync.stores.archive.journal import Journal
     from imgsync.stores.archive.planned_tar import PlannedTar
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """A request whose root is known and whose documents are all read."""
-
-    request: Request
-    root: Root
-    absent: Mapping[Digest, AbsentReason]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import click
 from imgsync import __version__
 from imgsync.cli.command import COMMON_NAMES, write_common, write_options
 from imgsync.cli.commands import ALIASES, COMMANDS
+from imgsync.cli.common_options import CONNECTION, OUTPUT, copies_of
 from imgsync.cli.context import Context
 from imgsync.cli.failures import (
     INTERRUPTED,
@@ -28,7 +29,6 @@ from imgsync.cli.failures import (
     text_of,
     text_of_bug,
 )
-from imgsync.cli.options import CONNECTION, OUTPUT, copies_of
 from imgsync.cli.output import tell
 from imgsync.errors import ImgsyncError
 

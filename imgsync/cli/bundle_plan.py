@@ -10,7 +10,8 @@ from imgsync.model.bundle import AbsentReason
 from imgsync.model.tar_layout import tar_layout
 
 if TYPE_CHECKING:
-    from imgsync.bundling.preparing import Chosen, Prepared
+    from imgsync.bundling.chosen import Chosen
+    from imgsync.bundling.preparing import Prepared
     from imgsync.model.digest import Digest
 
 

@@ -12,8 +12,8 @@ import click
 from click.core import ParameterSource
 
 from imgsync.cli.commands import READS_ONLY
+from imgsync.cli.common_options import CONNECTION, OUTPUT, copies_of
 from imgsync.cli.context import NOTHING_CHANGED, Context
-from imgsync.cli.options import CONNECTION, OUTPUT, copies_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from imgsync.stores.containerd.socket import open_containerd
 
 if TYPE_CHECKING:
-    from imgsync.cli.options import ContainerdOptions
+    from imgsync.cli.option_values import ContainerdOptions
     from imgsync.model.reference import Reference
     from imgsync.stores import Holding
     from imgsync.stores.containerd.namespace import Containerd

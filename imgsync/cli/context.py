@@ -6,7 +6,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from imgsync.cli.options import ContainerdOptions, OutputOptions
+from imgsync.cli.option_values import ContainerdOptions, OutputOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

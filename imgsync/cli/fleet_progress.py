@@ -15,7 +15,7 @@ from imgsync.cli.progress import JSON_EVERY_S, PLAIN_EVERY_S, Reporter, json_of,
 from imgsync.events import Advanced, Copied, Event, Failed, NodeEnded, Noted, OfNode, Planned
 
 if TYPE_CHECKING:
-    from imgsync.cli.options import OutputOptions
+    from imgsync.cli.option_values import OutputOptions
 
 _MAX_LINES: Final = 24
 

@@ -28,7 +28,7 @@ from imgsync.events import (
 )
 
 if TYPE_CHECKING:
-    from imgsync.cli.options import OutputOptions
+    from imgsync.cli.option_values import OutputOptions
     from imgsync.model.digest import Digest
 
 PLAIN_EVERY_S: Final = 10.0

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from imgsync.errors import ImgsyncError
     from imgsync.pushing.outcome import Pushed, PushResult
-    from imgsync.pushing.push import PushPlan
+    from imgsync.pushing.planned import PushPlan
 
 
 def tell(result: PushResult) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from imgsync.model.digest import Digest
     from imgsync.plan import Step
-    from imgsync.pushing.push import PushPlan
+    from imgsync.pushing.planned import PushPlan
     from imgsync.pushing.targets import PushTarget
 
 

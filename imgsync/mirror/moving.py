@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from imgsync.model.digest import Digest
     from imgsync.pushing.gate import Gate
     from imgsync.pushing.outcome import Pushed
-    from imgsync.pushing.push import PushPlan
+    from imgsync.pushing.planned import PushPlan
     from imgsync.pushing.targets import OpenTarget
     from imgsync.referrers.choice import ReferrerChoice
     from imgsync.stores import Source

@@ -21,7 +21,7 @@ from imgsync.referrers.fallback import entries_of, entry_of, index_of, merged, w
 
 if TYPE_CHECKING:
     from imgsync.pushing.outcome import Pushed
-    from imgsync.pushing.push import PushPlan
+    from imgsync.pushing.planned import PushPlan
     from imgsync.pushing.targets import PushTarget
 
 ATTEMPTS: Final = 3

@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imgsync.documents import KeptDocuments
-from imgsync.plan import Plan, Wanted, make_plan
+from imgsync.plan import Wanted, make_plan
 from imgsync.pushing.extras import leave_out_orphans
 from imgsync.pushing.fallback import keep_findable
-from imgsync.pushing.outcome import Pushed, PushResult, failures_of
+from imgsync.pushing.outcome import Pushed, PushResult
+from imgsync.pushing.planned import PushPlan
 from imgsync.pushing.preflight import Preflight
-from imgsync.pushing.targets import OpenTarget, PushTarget, Targets, WhoHas
+from imgsync.pushing.targets import OpenTarget, Targets, WhoHas
 from imgsync.stores import Source
 from imgsync.transfer import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from imgsync.errors import ImgsyncError
     from imgsync.events import Report
     from imgsync.model.digest import Digest
     from imgsync.pushing.gate import Gate
     from imgsync.pushing.request import PushItem, PushOptions
-    from imgsync.walk import Graph
-
-
-@dataclass(slots=True)
-class PushPlan:
-    """A push that is decided and not yet begun; what ``--dry-run`` shows.
-
-    Attributes:
-        pushed: all images that were asked for.
-        moving: those that the plan moves, in its order.
-        gate: what makes, just before anything moves, what the plan takes to be there.
-        not_found_out: what could not be found out about images, each with its error.
-    """
-
-    pushed: list[Pushed]
-    moving: list[Pushed]
-    plan: Plan
-    sources: list[Source]
-    destinations: list[PushTarget]
-    graph: Graph
-    gate: Gate | None = None
-    not_found_out: list[tuple[str, ImgsyncError]] = field(default_factory=list)
-
-    @property
-    def failures(self) -> list[tuple[str, ImgsyncError]]:
-        """Each image that failed before anything moved."""
-        return failures_of(self.pushed)
 
 
 def nobody(_digest: Digest) -> Iterable[str]:
@@ -84,7 +57,8 @@ def plan_push(
     moving = [image for image in pushed if image.error is None]
     for image in moving:
         targets.place_of(image.item.target)
-    targets.check_tags(moving, options.on_existing_tag, report, gate)
+    check_moves = gate.check_tags if gate is not None else None
+    targets.check_tags(moving, options.on_existing_tag, report, check_moves)
     leave_out_orphans(pushed, preflight.graph, report)
     moving = [image for image in moving if image.status == "pushed" and image.error is None]
     targets.check_content(moving, preflight.graph, who_has)

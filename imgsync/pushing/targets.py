@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from imgsync.content import Readable
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
-    from imgsync.pushing.gate import Gate
     from imgsync.pushing.outcome import Pushed
     from imgsync.walk import Graph
 
@@ -81,9 +80,11 @@ class Targets:
         images: Sequence[Pushed],
         policy: OnExistingTag,
         report: Report,
-        gate: Gate | None = None,
+        check_moves: Callable[[Sequence[Pushed]], None] | None = None,
     ) -> None:
         """Ask what the tags mean now, and follow the policy where they mean something else.
+
+        ``check_moves`` fails those of the images whose tags may not be moved.
 
         Raises:
             Conflict: some do, and that is to be an error; all of them are listed.
@@ -99,8 +100,8 @@ class Targets:
             lines = "\n".join(f"  {_move(image)}" for image in others)
             msg = f"tags stand at the destination with other content:\n{lines}"
             raise Conflict(msg, hint="--on-existing-tag overwrite replaces them, skip leaves them")
-        if others and policy is OnExistingTag.OVERWRITE and gate is not None:
-            gate.check_tags(others)
+        if others and policy is OnExistingTag.OVERWRITE and check_moves is not None:
+            check_moves(others)
         for image in others:
             if policy is OnExistingTag.SKIP:
                 image.status = "skipped"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 
+from imgsync.cli.common_options import CONNECTION
 from imgsync.cli.connection import connection_options, private_host
-from imgsync.cli.options import CONNECTION
 from imgsync.errors import InvalidInput
 from imgsync.stores.registry.credential import Credential
 from imgsync.stores.registry.options import ForHosts, Mirror

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from imgsync.cli.fleet_progress import BarFleet, JsonFleet, PlainFleet, SilentFleet, fleet_reporter
-from imgsync.cli.options import OutputOptions
+from imgsync.cli.option_values import OutputOptions
 from imgsync.errors import Unreachable
 from imgsync.events import Advanced, Copied, Failed, NodeEnded, Noted, OfNode, Planned
 from imgsync.model.descriptor import Descriptor

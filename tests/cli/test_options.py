@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from imgsync.cli.context import Context
 from imgsync.cli.host import host_platform
 from imgsync.cli.inputs import read_input
+from imgsync.cli.option_values import ContainerdOptions
 from imgsync.cli.options import (
-    ContainerdOptions,
     containerd_options,
     format_option,
     mapping_options,

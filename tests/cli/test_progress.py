@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from imgsync.cli import progress
-from imgsync.cli.options import OutputOptions
+from imgsync.cli.option_values import OutputOptions
 from imgsync.cli.progress import Bar, Json, Plain, Silent, reporter_of, text_of
 from imgsync.errors import NotFound
 from imgsync.events import (
