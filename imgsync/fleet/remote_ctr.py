@@ -10,9 +10,13 @@ import shlex
 import subprocess
 from typing import IO, TYPE_CHECKING, Final
 
+from imgsync.fleet.node_lock import node_locked
 from imgsync.stores.containerd.command import Ctr, Ended
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from imgsync.events import Report
     from imgsync.fleet.host import Become
     from imgsync.fleet.ssh import Connection
 
@@ -37,9 +41,23 @@ class RemoteCtr(Ctr):
 
     @property
     def place(self) -> str:
-        """Which containerd this is, for locks: the same name for every run of this user."""
+        """Which containerd this is: the same name for every run of this user."""
         host = self._connection.host
         return f"/ssh/{host.user}@{host.name}:{host.port}{self.address}"
+
+    def locked(self, namespace: str, report: Report) -> AbstractContextManager[None]:
+        """See `Ctr.locked`; the lock is on the node."""
+
+        def start(words: tuple[str, ...], become: bool) -> subprocess.Popen[bytes]:
+            quiet = subprocess.DEVNULL
+            if become:
+                return self._start((*self._sudo(), *words), subprocess.PIPE, subprocess.PIPE, quiet)
+            return self._connection.start(
+                shlex.join(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=quiet
+            )
+
+        become = self._become is not None
+        return node_locked(start, self.address, self.place, namespace, report, become=become)
 
     def words(self, namespace: str, *args: str) -> tuple[str, ...]:
         """The whole command as the node's shell gets it, without ssh's own words."""

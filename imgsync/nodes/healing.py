@@ -24,7 +24,6 @@ from imgsync.stores import Listing
 from imgsync.stores.containerd.anchors import Anchors
 from imgsync.stores.containerd.import_request import ImportOptions, ImportResult
 from imgsync.stores.containerd.importing import import_images
-from imgsync.stores.containerd.lock import locked
 from imgsync.stores.containerd.namespace import reference_of
 from imgsync.verifying.hashing import Prover
 from imgsync.walk import Graph, walk
@@ -252,7 +251,7 @@ def _remove(containerd: Containerd, plan: HealPlan, report: Report) -> dict[str,
     if not rotten:
         return had
     closure = list(plan.graph.closure(item.root.descriptor for item in plan.broken))
-    with locked(containerd.ctr.place, containerd.namespace):
+    with containerd.locked(report):
         for namespace in {containerd.namespace, *containerd.namespaces()}:
             other = containerd.other(namespace)
             bad = rotten & other.content.digests()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from imgsync.errors import NotFound
 from imgsync.stores.containerd.anchors import is_anchor
 from imgsync.stores.containerd.images import PINNED
-from imgsync.stores.containerd.lock import locked
 from imgsync.stores.containerd.namespace import is_cri_record, reference_of
 
 if TYPE_CHECKING:
@@ -129,7 +128,7 @@ def remove(containerd: Containerd, facts: NamespaceFacts, removal: Removal) -> F
         LockHeld: another run works on the namespace.
         ContainerdError: ``ctr`` failed.
     """
-    with locked(containerd.ctr.place, containerd.namespace):
+    with containerd.locked():
         before = containerd.content.digests()
         for name in removal.records:
             record = facts.records[name]

@@ -93,7 +93,8 @@ class Node:
         mounts = [
             "mount -t tmpfs -o mode=755 tmpfs /run",
             "mount -t tmpfs tmpfs /dev/shm",
-            "mkdir -p /run/sshd /run/containerd /run/lock",
+            "mkdir -p /run/sshd /run/containerd /run/lock /run/user",
+            "install -d -m 700 -o 4242 -g 4242 /run/user/4242",
             f"ln -s {self.containerd.socket} /run/containerd/containerd.sock",
             "mount -t tmpfs tmpfs /etc/ssh",
             f"cp {self.folder}/host_key.pub /etc/ssh/ssh_host_ed25519_key.pub",

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
 
 from imgsync.errors import ContainerdError, InvalidInput, NoSpace, Unreachable
+from imgsync.stores.containerd.lock import locked
 from imgsync.stores.containerd.parse import last_message, parse_flags, parse_versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
+
+    from imgsync.events import Report
 
 _ENVIRONMENT: Final = {
     "LC_ALL": "C",
@@ -89,6 +93,15 @@ class Ctr:
     def place(self) -> str:
         """Which containerd this is: its socket, for locks."""
         return os.path.realpath(self.address.removeprefix("unix://"))
+
+    def locked(self, namespace: str, report: Report) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Keep others away from a namespace; ``report`` is told what is not guaranteed.
+
+        Raises:
+            LockHeld: another run works on it.
+            ContainerdError: the lock cannot be had.
+        """
+        return locked(self.place, namespace)
 
     def words(self, namespace: str, *args: str) -> tuple[str, ...]:
         """The whole command. ``-a`` and ``-n`` are always said: environments differ."""

@@ -24,7 +24,6 @@ from imgsync.stores.containerd.import_request import (
     ImportOptions,
     ImportResult,
 )
-from imgsync.stores.containerd.lock import locked
 from imgsync.stores.containerd.loopback import Serve, serving
 from imgsync.stores.containerd.namespace import is_cri_record
 
@@ -65,7 +64,7 @@ def import_images(
         Conflict: a name stands with another digest, and that is to be an error; before any write.
         ContainerdError: containerd cannot be asked.
     """
-    with locked(containerd.ctr.place, containerd.namespace):
+    with containerd.locked(report):
         plan = ImportPlan(containerd, roots, graph, source, options, absent or {})
         return _Import(containerd, plan, source, options, report, serve, send).run()
 

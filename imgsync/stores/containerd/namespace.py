@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from imgsync.errors import ImgsyncError, InvalidInput, InvalidReference, NotFound
+from imgsync.events import Report, ignore
 from imgsync.model.bundle import Bundle, Root
 from imgsync.model.descriptor import Descriptor
 from imgsync.model.manifest import MAX_DOCUMENT_BYTES
@@ -23,6 +24,7 @@ from imgsync.stores.selected import Selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextlib import AbstractContextManager
 
     from imgsync.model.digest import Digest
     from imgsync.stores.containerd.command import Ctr
@@ -63,6 +65,10 @@ class Containerd:
     def other(self, namespace: str) -> Containerd:
         """Another namespace of the same containerd."""
         return Containerd(self.ctr, namespace)
+
+    def locked(self, report: Report = ignore) -> AbstractContextManager[None]:
+        """Keep other runs away from this namespace; see `Ctr.locked`."""
+        return self.ctr.locked(self.namespace, report)
 
     def namespaces(self) -> list[str]:
         """All that there are."""
