@@ -25,6 +25,7 @@ from imgsync.model.lock import Lock
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from imgsync.mirror.receipts import Receipt
     from imgsync.model.digest import Digest
     from imgsync.model.mapping import Mapping
     from imgsync.model.platform import PlatformChoice
@@ -77,7 +78,8 @@ def prune(
 
     Only tags go that a receipt says this mirror has pushed, that still mean what it pushed, that
     the config no longer selects, and that are older than --keep; never a digest that another tag
-    or a lock needs. CONFIG and options are those of `imgsync mirror`.
+    or a lock needs. Signatures and the like that the mirror has put there go with what they are
+    about. CONFIG and options are those of `imgsync mirror`.
     """
     config = load_config(config_path, mapping, choice)
     files = files_of(config_path, state_file)
@@ -105,6 +107,7 @@ def prune(
         if yes:
             remove(
                 pruned,
+                registries,
                 lambda tag, digest: remove_tag(registries.host(tag.registry), tag, digest),
                 lambda receipt: append_receipts(files.receipts, [receipt]),
                 time.time,
@@ -120,22 +123,41 @@ def _locked(path: str) -> Collection[Digest]:
 
 def _tell(pruned: Pruned, *, done: bool) -> None:
     rows = [
-        (str(item.receipt.destination), item.receipt.digest.short, item.why or "goes")
-        for item in pruned.verdicts
+        (str(item.receipt.destination), item.receipt.digest.short, item.why or _goes(item.receipt))
+        for item in (*pruned.verdicts, *pruned.about)
     ]
     if rows:
         say(table(("TAG", "DIGEST", "WHY"), rows))
-    n_going = len(pruned.going)
+    n_all = len(pruned.verdicts)
+    about = {item.receipt.destination for item in pruned.about_going}
     if done:
-        say(f"removed {len(pruned.removed)} of {len(rows)} tags that this mirror has pushed")
-    elif n_going:
-        say(f"{n_going} of {len(rows)} tags would be removed; --yes does it")
+        n_about = len(about.intersection(pruned.removed))
+        n_tags = len(pruned.removed) - n_about
+        more = f", and {n_about} signatures and the like" if about else ""
+        say(f"removed {n_tags} of {n_all} tags that this mirror has pushed{more}")
+    elif pruned.going:
+        more = f", and {len(about)} signatures and the like" if about else ""
+        say(f"{len(pruned.going)} of {n_all} tags would be removed{more}; --yes does it")
     else:
         say("nothing to remove")
 
 
+def _goes(receipt: Receipt) -> str:
+    return "goes" if receipt.subject is None else f"goes with {receipt.subject.short}"
+
+
 def _json(pruned: Pruned) -> dict[str, object]:
     return {
+        "about": [
+            {
+                "digest": str(item.receipt.digest),
+                "goes": item.goes,
+                "name": str(item.receipt.destination),
+                "subject": str(item.receipt.subject),
+                "why": item.why or None,
+            }
+            for item in pruned.about
+        ],
         "removed": [str(tag) for tag in pruned.removed],
         "tags": [
             {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from imgsync.errors import BudgetSpent, ImgsyncError, RateLimited
 from imgsync.events import Advanced, Copied, Event, Named, Noted
 from imgsync.mirror.platforms import narrow
-from imgsync.mirror.receipts import PUSHED, Receipt
+from imgsync.mirror.receipts import ABOUT, PUSHED, Receipt
 from imgsync.mirror.summary import ImageOutcome, Status
 from imgsync.model.bundle import AbsentReason, Root
 from imgsync.model.reference import Reference
@@ -186,6 +186,7 @@ class Mover:
         """Move, and note what came of each image, whatever stops it."""
         named: set[str] = set()
         targets = {str(looked.item.target): looked for looked in by_item.values()}
+        about = self._about(planned, by_item)
 
         def report(event: Event) -> None:
             self.report(event)
@@ -195,10 +196,13 @@ class Mover:
                     self.allowance.check()
                 case Copied():
                     self.moved.count(event)
+                    self._receipt_about(about.get((event.where, event.descriptor.digest)))
                 case Named():
                     named.add(event.name)
                     if event.name in targets:
                         self._receipt(targets[event.name], event)
+                    else:
+                        self._receipt_about(about.get((event.name, event.descriptor.digest)))
                 case _:
                     pass
 
@@ -225,6 +229,30 @@ class Mover:
                     self._end(looked, left, status=Status.LEFT)
                 else:
                     self._done(looked, image)
+
+    def _about(
+        self, planned: PushPlan, by_item: Mapping[int, Looked]
+    ) -> dict[tuple[str, Digest], Pushed]:
+        """What is about the images, by the event that says that it stands there.
+
+        That is its tag, or its arrival in its repository where it has none.
+        """
+        found = {}
+        for image in planned.pushed:
+            target = image.item.target
+            if id(image.item) not in by_item and image.item.root.subject is not None:
+                where = str(target) if target.tag else target.name
+                found[where, image.root.descriptor.digest] = image
+        return found
+
+    def _receipt_about(self, image: Pushed | None) -> None:
+        if image is None:
+            return
+        target, digest = image.item.target, image.root.descriptor.digest
+        place = target.with_tag(target.tag) if target.tag else target.at(digest)
+        label = image.item.label
+        subject = image.item.root.subject
+        self.write_receipt(Receipt(time.time(), ABOUT, place, digest, label, subject=subject))
 
     def _note_extras(self, extras: Sequence[Pushed], planned: PushPlan) -> None:
         """What came of what is about images: failures, and how many there are."""

@@ -11,11 +11,14 @@ from imgsync.errors import ImgsyncError, NotFound, SomeFailed
 from imgsync.mirror.choosing import choose
 from imgsync.mirror.platforms import index_graph
 from imgsync.mirror.prune import Standing, Verdict, candidates, decide
+from imgsync.mirror.prune_about import Doomed, about, doomed
 from imgsync.mirror.receipts import REMOVED, Receipt
 from imgsync.model.media_types import Kind
+from imgsync.model.referrer_tags import fallback_tag
+from imgsync.pushing.fallback import unlist
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from imgsync.events import Report
     from imgsync.mirror.config import MirrorConfig
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from imgsync.model.digest import Digest
     from imgsync.model.reference import Reference
 
+RemoveTag = Callable[["Reference", "Digest"], None]
+"""Removes a tag that means a digest; of a name without a tag, the manifest of its digest."""
+
 
 @dataclass(slots=True)
 class Pruned:
@@ -31,18 +37,27 @@ class Pruned:
 
     Attributes:
         verdicts: of every tag that a receipt claims.
+        about: of what is about those that go, and of what is about that.
         failures: tags that should go and could not be removed, and repositories that could not
             be looked at.
+        doomed: what each tag that goes takes along.
     """
 
     verdicts: list[Verdict] = field(default_factory=list)
+    about: list[Verdict] = field(default_factory=list)
+    doomed: list[Doomed] = field(default_factory=list)
     removed: list[Reference] = field(default_factory=list)
     failures: list[tuple[str, ImgsyncError]] = field(default_factory=list)
 
     @property
     def going(self) -> list[Verdict]:
-        """What may be removed."""
+        """The tags that may be removed."""
         return [verdict for verdict in self.verdicts if verdict.goes]
+
+    @property
+    def about_going(self) -> list[Verdict]:
+        """What is about them and may be removed."""
+        return [verdict for verdict in self.about if verdict.goes]
 
 
 def plan_prune(
@@ -60,7 +75,8 @@ def plan_prune(
     """Decide which tags may go; nothing is removed.
 
     ``keeps_artifacts`` tells of a registry (Harbor) that it removes tags and nothing below them.
-    There no index is read: Harbor would count that as a pull, and its retention rules with it.
+    There no index is read: Harbor would count that as a pull, and its retention rules with it. And
+    what is about an artifact stays, for that stays too, until Harbor removes both.
 
     Raises:
         SomeFailed: it is not known what the config selects, so nothing may go.
@@ -80,15 +96,20 @@ def plan_prune(
     }
     standing: dict[Reference, Standing] = {}
     looked_at: set[str] = set()
+    by_digest: set[str] = set()
     for name, place in sorted(places.items()):
         try:
             reads = not keeps_artifacts(place)
             repository = registries.repository(place)
             standing.update(_standing(repository, place, jobs, reads_indexes=reads))
             looked_at.add(name)
+            if reads:
+                by_digest.add(name)
         except ImgsyncError as error:
             pruned.failures.append((name, error))
     pruned.verdicts = decide(pruned.verdicts, standing, looked_at, locked)
+    pruned.doomed = doomed(pruned.verdicts, standing, by_digest)
+    pruned.about = about(book, pruned.doomed, standing, locked)
     return pruned
 
 
@@ -117,19 +138,59 @@ def _standing(
 
 def remove(
     pruned: Pruned,
-    remove_tag: Callable[[Reference, Digest], None],
+    registries: AllRegistries,
+    remove_tag: RemoveTag,
     write_receipt: Callable[[Receipt], None],
     clock: Callable[[], float],
 ) -> None:
-    """Remove what may go, one after the other; what fails stays and is told."""
-    for receipt in (verdict.receipt for verdict in pruned.going):
+    """Remove what may go, one after the other; what fails stays and is told.
+
+    What is about a tag goes before it: if that fails the tag stays, and the next prune still
+    finds both.
+    """
+    stays: set[tuple[str, Digest]] = set()
+
+    def attempt(receipt: Receipt) -> bool:
+        place = receipt.destination
         try:
-            remove_tag(receipt.destination, receipt.digest)
+            if receipt.subject is not None:
+                _unlist(registries, receipt, remove_tag)
+            remove_tag(place, receipt.digest)
         except ImgsyncError as error:
-            pruned.failures.append((str(receipt.destination), error))
-        else:
-            pruned.removed.append(receipt.destination)
-            write_receipt(Receipt(clock(), REMOVED, receipt.destination, receipt.digest))
+            pruned.failures.append((str(place), error))
+            return False
+        pruned.removed.append(place)
+        write_receipt(Receipt(clock(), REMOVED, place, receipt.digest))
+        return True
+
+    for receipt in _subjects_last(verdict.receipt for verdict in pruned.about_going):
+        named = receipt.destination.name, receipt.digest
+        if receipt.subject is not None and (named in stays or not attempt(receipt)):
+            stays.add((receipt.destination.name, receipt.subject))
+    takes = {item.receipt.destination: item.documents for item in pruned.doomed}
+    for receipt in (verdict.receipt for verdict in pruned.going):
+        if not takes.get(receipt.destination, frozenset()) & stays:
+            attempt(receipt)
+
+
+def _subjects_last(receipts: Iterable[Receipt]) -> Iterator[Receipt]:
+    """What is about others before these, as deep as that goes."""
+    left = {(receipt.destination.name, receipt.digest): receipt for receipt in receipts}
+    while left:
+        subjects = {(name, receipt.subject) for (name, _), receipt in left.items()}
+        ends = [key for key in left if key not in subjects] or list(left)
+        for key in sorted(ends, key=str):
+            yield left.pop(key)
+
+
+def _unlist(registries: AllRegistries, receipt: Receipt, remove_tag: RemoveTag) -> None:
+    """Take the line out of the list under the subject's fallback tag, which goes when empty."""
+    if receipt.subject is None:
+        return
+    place = receipt.destination.with_tag(fallback_tag(receipt.subject))
+    emptied = unlist(registries.repository(place), place, receipt.digest)
+    if emptied is not None:
+        remove_tag(place, emptied)
 
 
 def digests_of(locks: Iterable[Collection[Digest]]) -> frozenset[Digest]:

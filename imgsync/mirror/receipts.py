@@ -26,20 +26,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PUSHED: Final = "pushed"
+ABOUT: Final = "pushed-about"
 REMOVED: Final = "removed"
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One push, or one removal by prune.
+    """One push of an image, or of something about one; or one removal by prune.
 
     Attributes:
         when: seconds since 1970.
-        what: ``pushed`` or ``removed``.
-        destination: registry, repository and tag.
+        what: ``pushed``, ``pushed-about`` or ``removed``.
+        destination: registry, repository and tag; of what has none, the digest.
         digest: what the tag means since then, or meant until then.
         source: where it came from, with the source's own digest; empty for a removal.
         before: the digest that the tag meant before; empty if there was no such tag.
+        subject: what it is about; None for an image.
     """
 
     when: float
@@ -48,6 +50,7 @@ class Receipt:
     digest: Digest
     source: str = ""
     before: str = ""
+    subject: Digest | None = None
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
@@ -60,15 +63,18 @@ class Receipt:
         said = {key: text for key, text in value.items() if key != "sum"}
         if value["sum"] != _sum(said):
             raise InvalidReference(f"{destination}: the receipt is damaged")
-        if value["what"] not in {PUSHED, REMOVED} or not destination.tag:
+        if value["what"] not in {PUSHED, ABOUT, REMOVED}:
+            raise InvalidReference(f"{destination} is no receipt")
+        if value["what"] == PUSHED and not destination.tag:
             raise InvalidReference(f"{destination} is no receipt")
         return cls(
             datetime.fromisoformat(value["when"]).timestamp(),
             value["what"],
-            destination.with_tag(destination.tag),
+            destination.with_tag(destination.tag) if destination.tag else destination,
             Digest.parse(value["digest"]),
             str(value.get("source", "")),
             str(value.get("before", "")),
+            Digest.parse(value["subject"]) if value["what"] == ABOUT else None,
         )
 
     def to_json(self) -> dict[str, str]:
@@ -79,7 +85,8 @@ class Receipt:
             "what": self.what,
             "when": datetime.fromtimestamp(self.when, UTC).isoformat(timespec="seconds"),
         }
-        more = {"source": self.source, "before": self.before}
+        about = str(self.subject) if self.subject is not None else ""
+        more = {"source": self.source, "before": self.before, "subject": about}
         value |= {key: text for key, text in more.items() if text}
         return value | {"sum": _sum(value)}
 

@@ -39,6 +39,8 @@ def keeps_artifacts(host: Host) -> bool:
 def remove_tag(host: Host, tag: Reference, digest: Digest) -> None:
     """Let a tag be gone; ``digest`` is what it was just seen to mean.
 
+    Of a name without a tag, the manifest goes.
+
     Raises:
         AccessDenied, Refused: the registry does not let us.
     """
@@ -52,13 +54,13 @@ def remove_tag(host: Host, tag: Reference, digest: Digest) -> None:
         )
         _expect(host.ask(request), tag)
         return
-    answer = host.ask(_by(host, tag, tag.tag))
-    if answer.status in _NOT_BY_TAG:
+    answer = host.ask(_by(host, tag, tag.tag or str(digest)))
+    if answer.status in _NOT_BY_TAG and tag.tag:
         answer.close()
         answer = host.ask(_by(host, tag, str(digest)))
     if answer.status == 405:
         answer.close()
-        msg = f"{tag.name}: tag {tag.tag} stays: the registry deletes nothing"
+        msg = f"{tag.name}: {_what(tag)} stays: the registry deletes nothing"
         raise Refused(msg, hint=_HINT)
     _expect(answer, tag)
 
@@ -66,10 +68,14 @@ def remove_tag(host: Host, tag: Reference, digest: Digest) -> None:
 def _by(host: Host, tag: Reference, reference: str) -> Request:
     scope = Scope("repository", tag.repository, frozenset({"pull", "delete"}))
     target = f"{host.api}/{tag.repository}/manifests/{reference}"
-    return Request("DELETE", target, (scope,), tag.repository, f"tag {tag.tag}")
+    return Request("DELETE", target, (scope,), tag.repository, _what(tag))
+
+
+def _what(tag: Reference) -> str:
+    return f"tag {tag.tag}" if tag.digest is None else f"manifest {tag.digest.short}"
 
 
 def _expect(answer: Answer, tag: Reference) -> None:
     if answer.status not in _DONE:
-        raise Refusal.of(answer, f"deleting tag {tag.tag}", tag.name).error()
+        raise Refusal.of(answer, f"deleting {_what(tag)}", tag.name).error()
     answer.close()

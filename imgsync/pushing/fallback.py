@@ -92,6 +92,28 @@ def list_at(
         return
 
 
+def unlist(target: PushTarget, name: Reference, gone: Digest) -> Digest | None:
+    """Let the fallback tag ``name`` not list this any more.
+
+    Returns the digest of the list if it would be empty: it is unchanged then, and of no use.
+
+    Raises:
+        Refused: the tag is immutable, or something else stands there.
+    """
+    now = target.digest_of_tag(name.tag)
+    if now is None:
+        return None
+    where = f"{target.side}: tag {name.tag}"
+    raw = read_verified(target.open(now), now, side=target.side)
+    listed = {item.digest for item in entries_of(raw, where)}
+    if gone not in listed:
+        return None
+    if listed == {gone}:
+        return now.digest
+    _write(target, name, without(raw, {gone}, where))
+    return None
+
+
 def _wanted(
     target: PushTarget, tag: str, entries: list[dict[str, Any]], where: str
 ) -> bytes | None:

@@ -119,6 +119,79 @@ def test_what_a_lock_needs_stays(site: Site, new_registry: Registry) -> None:
     assert set(new_registry.tags(f"m/{site.base}")) == {"1", "2"}
 
 
+@pytest.fixture
+def signed(registry: Registry, new_registry: Registry, tmp_path: Path, repository: str) -> Site:
+    """Two images, each with a signature under cosign's tag, and a signed SBOM."""
+    made = Site(registry, new_registry.host, tmp_path, repository)
+    made.put("1", "2")
+    name = f"registry.example/{repository}"
+    for tag in ("1", "2"):
+        root = made.images.names[f"{name}:{tag}"]
+        made.images.cosign_signature(root, name)
+        sbom = made.images.referrer(root, "application/spdx+json", tag.encode(), name)
+        made.images.referrer(sbom, "application/vnd.example.signature", tag.encode(), name)
+    upload(registry.url, made.images, referrers=True)
+    made.want("1", "2")
+    made.run("mirror")
+    return made
+
+
+def test_what_is_about_an_image_goes_with_it(signed: Site, new_registry: Registry) -> None:
+    base = f"m/{signed.base}"
+    tags, manifests = new_registry.tags(base), new_registry.manifests(base)
+    # Of each image: its own tag, cosign's, and two lists in place of the referrers API.
+    assert len(tags) == 2 * 4
+    signed.want("1")
+    said = signed.run("prune", *NOW)
+    assert "1 of 2 tags would be removed, and 3 signatures and the like; --yes does it" in said
+    assert said.count("goes with sha256:") == 3
+    assert new_registry.tags(base) == tags
+    said = signed.run("prune", *NOW, "--yes")
+    assert "removed 1 of 2 tags that this mirror has pushed, and 3 signatures and the like" in said
+    assert len(new_registry.tags(base)) == 4
+    # What is left of the second image is what only its index has led to.
+    gone = manifests - new_registry.manifests(base)
+    assert len(gone) == 1 + 3 + 2
+    assert "nothing to remove" in signed.run("prune", *NOW)
+    signed.want("1", "2")
+    assert "1 new" in signed.run("mirror")
+    assert new_registry.tags(base) == tags
+
+
+def test_what_others_have_signed_there_stays(signed: Site, new_registry: Registry) -> None:
+    base, images = f"m/{signed.base}", signed.images
+    root = images.names[f"registry.example/{signed.base}:2"]
+    listed = str(root["digest"]).replace(":", "-")
+    entries = json.loads(new_registry.read_blob(new_registry.tags(base)[listed]))["manifests"]
+    theirs = images.referrer(root, "application/vnd.example.scan", b"theirs")
+    other = images.image([images.layer({"sig": b"theirs"})], platform="linux/amd64")
+    names = [
+        images.name(f"registry.example/{base}:{listed}", images.index([*entries, theirs])),
+        images.name(f"registry.example/{base}:{listed}.sig", other),
+    ]
+    upload(new_registry.url, images, names=names)
+    signed.want("1")
+    said = signed.run("prune", *NOW, "--yes")
+    assert "means something else now" in said
+    assert "and 2 signatures and the like" in said
+    now = new_registry.tags(base)
+    assert now[f"{listed}.sig"] == other["digest"]
+    left = json.loads(new_registry.read_blob(now[listed]))["manifests"]
+    assert [entry["digest"] for entry in left] == [theirs["digest"]]
+
+
+def test_receipts_without_what_is_about_images_claim_nothing_of_it(
+    signed: Site, new_registry: Registry
+) -> None:
+    receipts = signed.folder / "state.receipts.jsonl"
+    lines = receipts.read_text().splitlines()
+    receipts.write_text("".join(f"{line}\n" for line in lines if "pushed-about" not in line))
+    signed.want("1")
+    said = signed.run("prune", *NOW, "--yes")
+    assert "removed 1 of 2 tags that this mirror has pushed\n" in said
+    assert len(new_registry.tags(f"m/{signed.base}")) == 7
+
+
 def test_nothing_goes_where_the_config_cannot_be_told(site: Site, new_registry: Registry) -> None:
     site.config.write_text(
         f"defaults: {{to: {site.target}/m}}\n"

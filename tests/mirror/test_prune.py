@@ -17,7 +17,8 @@ from imgsync.mirror.prune import (
     candidates,
     decide,
 )
-from imgsync.mirror.receipts import PUSHED, REMOVED, Receipt, ReceiptBook
+from imgsync.mirror.prune_about import about, doomed
+from imgsync.mirror.receipts import ABOUT, PUSHED, REMOVED, Receipt, ReceiptBook
 from imgsync.model.digest import Digest
 from imgsync.model.reference import Reference
 
@@ -129,3 +130,58 @@ def test_nothing_that_is_needed_ever_goes(
         assert receipt.digest not in locked
         needed = {digest for item in staying.values() for digest in (item.digest, *item.needs)}
         assert receipt.digest not in needed
+
+
+# --- what is about what goes ------------------------------------------------------------------
+
+D, E = (Digest.parse(f"sha256:{letter * 64}") for letter in "de")
+
+
+def _signed(*entries: tuple[Reference, Digest, Digest]) -> ReceiptBook:
+    """The image A under the tag 1, and what is about it: name, digest, subject."""
+    receipts = [Receipt(0, ABOUT, name, digest, subject=about) for name, digest, about in entries]
+    return ReceiptBook((Receipt(0, PUSHED, _name("1"), A), *receipts))
+
+
+def _about(
+    book: ReceiptBook, standing: dict[str, Standing], locked: tuple[Digest, ...] = ()
+) -> dict[str, str]:
+    stands = {_name(tag): item for tag, item in standing.items()}
+    verdicts = decide(candidates(book, (), NOW_S, 0), stands, {REPOSITORY}, locked)
+    found = about(book, doomed(verdicts, stands, {REPOSITORY}), stands, locked)
+    return {verdict.receipt.destination.familiar: verdict.why for verdict in found}
+
+
+def test_what_is_about_it_goes_too_and_what_is_about_that() -> None:
+    by_digest = _name("").at(D)
+    book = _signed((_name("a.sig"), C, A), (by_digest, D, A), (_name("d.sig"), E, D))
+    standing = {"1": Standing(A), "a.sig": Standing(C), "d.sig": Standing(E)}
+    assert _about(book, standing) == {"a.sig": "", str(D): "", "d.sig": ""}
+    # Of a platform of an index too; and of none of it, where the image stays.
+    index = {**standing, "1": Standing(A, frozenset({B}))}
+    assert _about(_signed((_name("a.sig"), C, B)), index) == {"a.sig": ""}
+    assert _about(book, {**standing, "2": Standing(A)}) == {}
+    assert _about(_signed((_name("a.sig"), C, B)), {**index, "2": Standing(B)}) == {}
+
+
+def test_what_is_about_it_stays_for_the_same_reasons() -> None:
+    book = _signed((_name("a.sig"), C, A), (_name("c.sig"), D, C))
+    assert _about(book, {"1": Standing(A), "a.sig": Standing(E)}) == {"a.sig": MOVED}
+    both = {"1": Standing(A), "a.sig": Standing(C), "c.sig": Standing(D)}
+    assert _about(book, both) == {"a.sig": "", "c.sig": ""}
+    assert _about(book, both, locked=(C,)) == {"a.sig": IN_LOCK}
+    assert _about(book, {**both, "x": Standing(C)}) == {"a.sig": NEEDED}
+    assert _about(book, {**both, "x": Standing(E, frozenset({C}))}) == {"a.sig": NEEDED}
+    # What is gone is no reason to keep what is about it; the list of what goes needs nothing.
+    assert _about(book, {"1": Standing(A), "c.sig": Standing(D)}) == {"a.sig": GONE, "c.sig": ""}
+    listed = {**both, f"sha256-{A.hex}": Standing(E, frozenset({C}))}
+    assert _about(book, listed) == {"a.sig": "", "c.sig": ""}
+
+
+def test_receipts_of_what_is_about_images_come_back_as_they_were() -> None:
+    tagged = Receipt(5.0, ABOUT, _name("a.sig"), C, "x/y:a.sig", subject=A)
+    by_digest = Receipt(5.0, ABOUT, _name("").at(D), D, subject=A)
+    gone = Receipt(6.0, REMOVED, _name("").at(D), D)
+    for receipt in (tagged, by_digest, gone):
+        assert Receipt.from_json(receipt.to_json()) == receipt
+    assert candidates(ReceiptBook((tagged, by_digest)), (), NOW_S, 0) == []
