@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,16 @@ def test_there_is_something_to_look_at() -> None:
 
 
 # --- model ------------------------------------------------------------------------------------
+
+
+def test_no_two_files_need_each_other() -> None:
+    """Not even for types; the nouns and the errors that name them are one matter."""
+    graph: dict[str, set[str]] = {}
+    for item in ALL:
+        if not item.is_of("imgsync.errors"):
+            name = item.file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+            graph.setdefault(name, set()).add(item.module)
+    TopologicalSorter(graph).prepare()
 
 
 def test_the_model_needs_the_standard_library_only_and_does_no_io() -> None:
