@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from imgsync.model.digest import Digest
-    from imgsync.pushing.push import PushPlan
+    from imgsync.pushing.planned import PushPlan
 
 
 @dataclass(slots=True)

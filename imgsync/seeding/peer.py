@@ -24,13 +24,14 @@ from imgsync.stores.containerd.stream import IMPORT, import_words
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from imgsync.events import Report
     from imgsync.fleet.ssh import Connection
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.stores.containerd.command import Ctr
+    from imgsync.stores.containerd.delta import Delta
 
 _ALIAS: Final = "imgsync-receiver"
 """What the receiver is called in the file of known hosts that the sender makes for it."""
@@ -78,34 +79,26 @@ class Peer:
         return self.connection.host.label
 
     def send(
-        self,
-        receiver: Connection,
-        ctr: Ctr,
-        namespace: str,
-        names: Mapping[str, Descriptor],
-        blobs: Sequence[Descriptor],
-        report: Report,
-        *,
-        platform: str = "",
+        self, receiver: Connection, ctr: Ctr, namespace: str, delta: Delta, report: Report
     ) -> None:
-        """Let the receiver import an archive of these names and blobs.
+        """Let the receiver import the archive; ``ctr`` is the receiver's.
 
         Raises:
             Unreachable: the sender cannot be reached, or the receiver from there.
             ContainerdError: ``ctr`` failed, on the one or the other.
         """
         get = self.ctr.words(self.namespace, "content", "get")
-        into = ctr.words(namespace, *import_words(ctr, platform))
+        into = ctr.words(namespace, *import_words(ctr, delta))
         script = _script(get, receiver, into)
         command = f"exec sh -c {shlex.quote(script)}"
         with tempfile.TemporaryFile() as orders, tempfile.TemporaryFile() as err:
-            orders.writelines(order_lines(names, blobs))
+            orders.writelines(order_lines(delta))
             orders.seek(0)
             with self.connection.start_with_agent(command, stdin=orders, stderr=err) as process:
                 self._running.add(process)
                 try:
                     assert process.stdout is not None  # noqa: S101 - it was started with a pipe
-                    _follow(process.stdout, blobs, report)
+                    _follow(process.stdout, delta.blobs, report)
                     status = process.wait()
                 finally:
                     self._running.discard(process)
@@ -133,13 +126,13 @@ def can_receive(connection: Connection) -> bool:
     return can_send(connection) and "hostkey" in connection.facts and bool(connection.config)
 
 
-def order_lines(names: Mapping[str, Descriptor], blobs: Iterable[Descriptor]) -> Iterator[bytes]:
+def order_lines(delta: Delta) -> Iterator[bytes]:
     """The archive as the script reads it: a digest or ``-``, and the bytes that follow it.
 
     As ``printf %b`` takes them: so no program of the node reads a byte too many of its input.
     """
     line = b"-"
-    for part in delta_parts(names, blobs):
+    for part in delta_parts(delta):
         if isinstance(part, bytes):
             yield b"%b %b\n" % (line, _NOT_PLAIN.sub(lambda found: b"\\0%03o" % found[0][0], part))
         else:

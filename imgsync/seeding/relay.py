@@ -15,16 +15,14 @@ from imgsync.events import Advanced, Event, Noted
 from imgsync.stores.containerd.stream import import_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from imgsync.events import Report
     from imgsync.fleet.ssh import Connection
-    from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.seeding.peer import Peer
     from imgsync.seeding.turns import Turns
     from imgsync.stores import Source
     from imgsync.stores.containerd.command import Ctr
+    from imgsync.stores.containerd.delta import Delta
 
 
 @dataclass(slots=True)
@@ -45,38 +43,20 @@ class Relay:
     _is_lost: bool = field(default=False, init=False)
 
     def __call__(
-        self,
-        ctr: Ctr,
-        namespace: str,
-        names: Mapping[str, Descriptor],
-        blobs: Sequence[Descriptor],
-        source: Source,
-        report: Report,
-        *,
-        platform: str = "",
+        self, ctr: Ctr, namespace: str, delta: Delta, source: Source, report: Report
     ) -> None:
         """Let the peer send, or send."""
-        if not self._is_for_peer(blobs) or not self._relayed(
-            ctr, namespace, names, blobs, report, platform
-        ):
-            import_stream(ctr, namespace, names, blobs, source, report, platform=platform)
+        if not self._is_for_peer(delta) or not self._relayed(ctr, namespace, delta, report):
+            import_stream(ctr, namespace, delta, source, report)
 
-    def _is_for_peer(self, blobs: Sequence[Descriptor]) -> bool:
+    def _is_for_peer(self, delta: Delta) -> bool:
         """All or nothing: an archive with half an image is refused, or is not held."""
         return not self._is_lost and all(
-            blob.digest in self.peer.has and blob.digest not in self._asked for blob in blobs
+            blob.digest in self.peer.has and blob.digest not in self._asked for blob in delta.blobs
         )
 
-    def _relayed(
-        self,
-        ctr: Ctr,
-        namespace: str,
-        names: Mapping[str, Descriptor],
-        blobs: Sequence[Descriptor],
-        report: Report,
-        platform: str,
-    ) -> bool:
-        self._asked.update(blob.digest for blob in blobs)
+    def _relayed(self, ctr: Ctr, namespace: str, delta: Delta, report: Report) -> bool:
+        self._asked.update(blob.digest for blob in delta.blobs)
         came: list[Advanced] = []
 
         def note(event: Event) -> None:
@@ -85,7 +65,7 @@ class Relay:
             report(event)
 
         try:
-            self.peer.send(self.receiver, ctr, namespace, names, blobs, note, platform=platform)
+            self.peer.send(self.receiver, ctr, namespace, delta, note)
         except ImgsyncError as error:
             self._is_lost = True
             self.turns.drop(self.peer)

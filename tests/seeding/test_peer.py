@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imgsync.seeding.peer import LOOP, order_lines
+from imgsync.stores.containerd.delta import Delta
 from imgsync.stores.containerd.stream import write_delta
 from imgsync.stores.memory import Memory
 from tests.store_contract import blob
@@ -37,11 +38,11 @@ def test_a_shell_writes_the_same_archive(
     for item, data in zip(blobs, parts, strict=True):
         store.blobs[item.digest] = data
         (tmp_path / str(item.digest)).write_bytes(data)
-    meaning = dict.fromkeys(names, blob(b"{}"))
+    delta = Delta(dict.fromkeys(names, blob(b"{}")), blobs)
     with patch("secrets.token_hex", return_value="0123456789abcdef"):
         expected = io.BytesIO()
-        write_delta(expected, meaning, blobs, store, lambda _event: None)
-        orders = b"".join(order_lines(meaning, blobs))
+        write_delta(expected, delta, store, lambda _event: None)
+        orders = b"".join(order_lines(delta))
     # As `ctr content get`: it takes a digest, and would read our orders if it could.
     get = shlex.join(["sh", "-c", f"cat; exec cat {shlex.quote(str(tmp_path))}/$1", "sh"])
     said = tmp_path / "said"

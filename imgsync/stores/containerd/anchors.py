@@ -17,6 +17,7 @@ from imgsync.model.descriptor import Descriptor
 from imgsync.model.digest import Digest
 from imgsync.model.media_types import OCI_INDEX
 from imgsync.model.strict_json import canonical
+from imgsync.stores.containerd.delta import Delta
 from imgsync.stores.containerd.namespace import ANCHOR_PREFIX
 from imgsync.stores.containerd.stream import import_stream
 
@@ -108,11 +109,11 @@ class Anchors:
     def _make(self, names: Mapping[str, Descriptor], documents: Mapping[Digest, bytes]) -> None:
         if not names:
             return
+        blobs = list({item.digest: item for item in names.values()}.values())
         import_stream(
             self._containerd.ctr,
             self._containerd.namespace,
-            names,
-            list({item.digest: item for item in names.values()}.values()),
+            Delta(names, blobs),
             KeptDocuments(documents),
             ignore,
         )

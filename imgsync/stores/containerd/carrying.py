@@ -21,6 +21,7 @@ from imgsync.errors import (
     IncompleteImport,
     Unreachable,
 )
+from imgsync.stores.containerd.delta import Delta
 from imgsync.stores.containerd.stream import import_stream
 
 if TYPE_CHECKING:
@@ -200,11 +201,9 @@ class Carrying:
             send(
                 self._containerd.ctr,
                 self._containerd.namespace,
-                names,
-                blobs,
+                Delta(names, blobs, next((wanted.only for wanted in images if wanted.only), "")),
                 self._source,
                 self._report,
-                platform=next((wanted.only for wanted in images if wanted.only), ""),
             )
         except ImgsyncError as error:
             for wanted in images:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgsync.model.bundle_files import ANNOTATION_CONTAINERD_NAME, OCI_LAYOUT_FILE
@@ -16,26 +17,40 @@ from imgsync.model.strict_json import canonical
 from imgsync.model.tar_header import END_OF_ARCHIVE, padding, tar_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from imgsync.model.descriptor import Descriptor
 
 
-def delta_parts(
-    names: Mapping[str, Descriptor], blobs: Iterable[Descriptor]
-) -> Iterator[bytes | Descriptor]:
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one archive brings.
+
+    Attributes:
+        names: the records to make, each with its root.
+        blobs: the content, children first.
+        platform: the one that containerd looks at, which is what an image needs whose other
+            manifests are nowhere; else empty: what is said of one platform evicts the others (1.x).
+    """
+
+    names: Mapping[str, Descriptor]
+    blobs: Sequence[Descriptor] = ()
+    platform: str = ""
+
+
+def delta_parts(delta: Delta) -> Iterator[bytes | Descriptor]:
     """The archive in order: bytes as they are, and in between the blobs whose content stands there.
 
     The first and the last part are bytes, and each blob stands between two such parts.
     """
     nonce = secrets.token_hex(8)
     before = b""
-    for blob in blobs:
+    for blob in delta.blobs:
         yield before + tar_header(f"x-{nonce}/{blob.digest.hex}", blob.size)
         yield blob
         before = bytes(padding(blob.size))
     end = [before]
-    for name, data in (("oci-layout", OCI_LAYOUT_FILE), ("index.json", _index(names))):
+    for name, data in (("oci-layout", OCI_LAYOUT_FILE), ("index.json", _index(delta.names))):
         end += [tar_header(name, len(data)), data, bytes(padding(len(data)))]
     yield b"".join([*end, END_OF_ARCHIVE])
 

@@ -13,62 +13,36 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import tempfile
-from typing import IO, TYPE_CHECKING, Final, Protocol
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Final
 
 from imgsync.content import CHUNK_BYTES, VerifiedStream
 from imgsync.errors import ImgsyncError
-from imgsync.events import Advanced, Report, Started
+from imgsync.events import Advanced, Started
 from imgsync.stores.containerd.command import Ended, failure
 from imgsync.stores.containerd.delta import delta_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from imgsync.model.descriptor import Descriptor
+    from imgsync.events import Report
     from imgsync.stores import Source
     from imgsync.stores.containerd.command import Ctr
+    from imgsync.stores.containerd.delta import Delta
 
 IMPORT: Final = ("images", "import")
 
 
-class Send(Protocol):
-    """How an archive of some content and names gets into containerd; see `import_stream`."""
-
-    def __call__(
-        self,
-        ctr: Ctr,
-        namespace: str,
-        names: Mapping[str, Descriptor],
-        blobs: Sequence[Descriptor],
-        source: Source,
-        report: Report,
-        *,
-        platform: str = "",
-    ) -> None:
-        """Send it."""
+Send = Callable[["Ctr", str, "Delta", "Source", "Report"], None]
+"""How an archive gets into a namespace; see `import_stream`."""
 
 
-def import_words(ctr: Ctr, platform: str = "") -> tuple[str, ...]:
-    """The words by which ``ctr`` takes an archive from its standard input.
-
-    With a ``platform`` containerd looks at no other, which is what an image needs whose other
-    manifests are nowhere. Else never: what is said of one platform evicts the others (1.x).
-    """
-    which = ("--platform", platform) if platform else ("--all-platforms",)
+def import_words(ctr: Ctr, delta: Delta) -> tuple[str, ...]:
+    """The words by which ``ctr`` takes the archive from its standard input."""
+    which = ("--platform", delta.platform) if delta.platform else ("--all-platforms",)
     return (*IMPORT, *ctr.local(*IMPORT), *which, "--no-unpack", "-")
 
 
-def import_stream(
-    ctr: Ctr,
-    namespace: str,
-    names: Mapping[str, Descriptor],
-    blobs: Sequence[Descriptor],
-    source: Source,
-    report: Report,
-    *,
-    platform: str = "",
-) -> None:
-    """Send the blobs, then let the names mean their roots; ``platform``: see `import_words`.
+def import_stream(ctr: Ctr, namespace: str, delta: Delta, source: Source, report: Report) -> None:
+    """Send the blobs, then let the names mean their roots.
 
     Raises:
         ImgsyncError: the source failed or lied; no name was set.
@@ -78,7 +52,7 @@ def import_stream(
         tempfile.TemporaryFile() as err,
         ctr.start(
             namespace,
-            *import_words(ctr, platform),
+            *import_words(ctr, delta),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=err,
@@ -88,7 +62,7 @@ def import_stream(
         assert pipe is not None  # noqa: S101 - it was started with one
         failed: ImgsyncError | None = None
         try:
-            write_delta(pipe, names, blobs, source, report)
+            write_delta(pipe, delta, source, report)
         except BrokenPipeError:
             pass  # it ended before it had all; its own message says why
         except ImgsyncError as error:
@@ -108,15 +82,9 @@ def import_stream(
         raise failure(Ended(IMPORT, status, b"", message))
 
 
-def write_delta(
-    out: IO[bytes],
-    names: Mapping[str, Descriptor],
-    blobs: Iterable[Descriptor],
-    source: Source,
-    report: Report,
-) -> None:
+def write_delta(out: IO[bytes], delta: Delta, source: Source, report: Report) -> None:
     """Write the whole archive, or as much of it as comes before a bad blob."""
-    for part in delta_parts(names, blobs):
+    for part in delta_parts(delta):
         if isinstance(part, bytes):
             out.write(part)
             continue

@@ -10,6 +10,7 @@ import pytest
 
 from imgsync.errors import DigestMismatch, SizeMismatch
 from imgsync.events import Advanced, Event
+from imgsync.stores.containerd.delta import Delta
 from imgsync.stores.containerd.stream import write_delta
 from imgsync.stores.memory import Memory
 from tests.store_contract import blob
@@ -18,9 +19,8 @@ from tests.store_contract import blob
 def _written(store: Memory, *data: bytes) -> list[tuple[str, bytes]]:
     out = io.BytesIO()
     root = blob(b"{}")
-    write_delta(
-        out, {"b.example/a:1": root, "a.example/a:1": root}, list(map(blob, data)), store, _nobody
-    )
+    names = {"b.example/a:1": root, "a.example/a:1": root}
+    write_delta(out, Delta(names, list(map(blob, data))), store, _nobody)
     with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as tar:
         return [(member.name, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]
 
@@ -66,7 +66,7 @@ def test_after_a_bad_blob_there_is_no_index(bad: bytes, error: type[Exception]) 
     store.blobs = {good.digest: b"good", wrong.digest: bad}
     out = io.BytesIO()
     with pytest.raises(error):
-        write_delta(out, {"a.example/a:1": good}, [good, wrong], store, _nobody)
+        write_delta(out, Delta({"a.example/a:1": good}, [good, wrong]), store, _nobody)
     assert b"index.json" not in out.getvalue()
     assert b"oci-layout" not in out.getvalue()
 
@@ -76,5 +76,5 @@ def test_bytes_are_told_as_they_go() -> None:
     data = bytes(700_000)
     store.blobs[blob(data).digest] = data
     events: list[Event] = []
-    write_delta(io.BytesIO(), {}, [blob(data)], store, events.append)
+    write_delta(io.BytesIO(), Delta({}, [blob(data)]), store, events.append)
     assert sum(event.n_bytes for event in events if isinstance(event, Advanced)) == len(data)
