@@ -39,6 +39,7 @@ from imgsync.stores.containerd.import_request import (
     OnExistingName,
 )
 from imgsync.stores.containerd.importing import import_images
+from imgsync.stores.containerd.room import check_room
 from imgsync.stores.joined import Joined
 from imgsync.stores.open import read_target
 
@@ -141,6 +142,7 @@ def import_(
             say_json(plan_json(plan, volumes, rate))
         else:
             say(plan_text(plan, volumes, containerd.side, rate))
+        check_room(containerd, plan.coming, plan.present, context.report)
         raise_failures(plan.failures, len(plan.wanted), planned=True)
         return
     run = receipt.begin("import", zip(sources, holdings, strict=True))

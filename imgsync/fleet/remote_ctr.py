@@ -47,17 +47,14 @@ class RemoteCtr(Ctr):
 
     def locked(self, namespace: str, report: Report) -> AbstractContextManager[None]:
         """See `Ctr.locked`; the lock is on the node."""
-
-        def start(words: tuple[str, ...], become: bool) -> subprocess.Popen[bytes]:
-            quiet = subprocess.DEVNULL
-            if become:
-                return self._start((*self._sudo(), *words), subprocess.PIPE, subprocess.PIPE, quiet)
-            return self._connection.start(
-                shlex.join(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=quiet
-            )
-
         become = self._become is not None
-        return node_locked(start, self.address, self.place, namespace, report, become=become)
+        return node_locked(self._begin, self.address, self.place, namespace, report, become=become)
+
+    def shell(self, script: str, *args: str) -> bytes | None:
+        """See `Ctr.shell`."""
+        with self._begin(("sh", "-c", script, "sh", *args), self._become is not None) as process:
+            out, _ = process.communicate()
+        return out if process.returncode == 0 else None
 
     def words(self, namespace: str, *args: str) -> tuple[str, ...]:
         """The whole command as the node's shell gets it, without ssh's own words."""
@@ -92,6 +89,14 @@ class RemoteCtr(Ctr):
         with self._start(words, subprocess.DEVNULL, subprocess.PIPE, subprocess.PIPE) as process:
             out, err = process.communicate()
         return Ended(("--version",), process.returncode, out, err.decode(errors="replace"))
+
+    def _begin(self, words: tuple[str, ...], become: bool) -> subprocess.Popen[bytes]:
+        """Any command runs on the node, with pipes; its standard error is nobody's."""
+        pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
+        if become:
+            return self._start((*self._sudo(), *words), pipe, pipe, quiet)
+        command = shlex.join(words)
+        return self._connection.start(command, stdin=pipe, stdout=pipe, stderr=quiet)
 
     def _sudo(self) -> tuple[str, ...]:
         if self._become is not None and self._become.password:

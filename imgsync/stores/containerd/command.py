@@ -103,6 +103,22 @@ class Ctr:
         """
         return locked(self.place, namespace)
 
+    def shell(self, script: str, *args: str) -> bytes | None:
+        """What a script for ``sh`` prints where containerd is; None where it fails, or cannot run.
+
+        As root where ``ctr`` is run as root. For what may remain unknown.
+        """
+        if self.is_elsewhere:
+            return None
+        words = ("sh", "-c", script, "sh", *args)
+        try:
+            done = subprocess.run(
+                words, capture_output=True, check=False, stdin=subprocess.DEVNULL, env=environment()
+            )
+        except OSError:
+            return None
+        return done.stdout if done.returncode == 0 else None
+
     def words(self, namespace: str, *args: str) -> tuple[str, ...]:
         """The whole command. ``-a`` and ``-n`` are always said: environments differ."""
         words = ("--address", self.address, "--namespace", namespace, *args)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from imgsync.errors import ImgsyncError
     from imgsync.model.bundle import Root
+    from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.stores import Source
     from imgsync.stores.containerd.namespace import Containerd
@@ -82,6 +83,11 @@ class ImportPlan:
         """What a registry of the source may offer."""
         return Catalog(self._roots, self.graph, self._absent)
 
+    @property
+    def coming(self) -> set[Descriptor]:
+        """What will be carried."""
+        return {item for wanted in self.moving for item in wanted.carried}
+
     def tell(self, report: Report) -> None:
         """Say what will be done, and what will not.
 
@@ -102,7 +108,7 @@ class ImportPlan:
         for wanted in self.moving:
             if line := note(wanted):
                 report(InPart(line, "warning"))
-        carried = {item for wanted in self.moving for item in wanted.carried}
+        carried = self.coming
         kept = {
             item
             for wanted in self.moving

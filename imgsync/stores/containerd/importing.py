@@ -26,6 +26,7 @@ from imgsync.stores.containerd.import_request import (
 )
 from imgsync.stores.containerd.loopback import Serve, serving
 from imgsync.stores.containerd.namespace import is_cri_record
+from imgsync.stores.containerd.room import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,6 +63,7 @@ def import_images(
     Raises:
         LockHeld: another run works on the namespace.
         Conflict: a name stands with another digest, and that is to be an error; before any write.
+        NoSpace: not all of it can be kept; before any write, where that can be known.
         ContainerdError: containerd cannot be asked.
     """
     with containerd.locked(report):
@@ -101,6 +103,7 @@ class _Import:
         with ExitStack() as stack:
             carrying = self._carrying(stack)
             to_load = [wanted for wanted in moving if wanted not in unchanged]
+            check_room(self._containerd, plan.coming, plan.present, self._report)
             # What has come outlives a run that is killed, where it would cost to bring it again.
             if plan.is_volume or sum(item.carried_bytes for item in to_load) >= SMALL_BYTES:
                 self._anchors.hold([wanted for wanted in to_load if wanted.has_blobs])

@@ -142,3 +142,11 @@ def missing_digest(message: str) -> Digest | None:
     """The digest of ``content digest … not found``, however it is wrapped."""
     match = _MISSING.search(message)
     return Digest.parse(match[1]) if match else None
+
+
+def parse_content_root(out: bytes) -> str:
+    """Where the content store is, of ``plugins ls -d``; empty where that does not say it."""
+    at = out.decode(errors="replace").partition("io.containerd.content.v1\n")[2]
+    exports = at.partition("Exports:")[2].partition("Type:")[0]
+    found = re.search(r"^\s*root\s+(/.*\S)\s*$", exports, re.MULTILINE)
+    return found[1] if found else ""
