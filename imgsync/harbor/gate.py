@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from imgsync.errors import ImgsyncError, RateLimited
 from imgsync.events import Noted
@@ -21,6 +21,7 @@ from imgsync.harbor.immutable import Rule, covering
 from imgsync.harbor.preflight import (
     HarborOptions,
     ProjectState,
+    digest_error,
     immutable_error,
     without_project,
 )
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from imgsync.stores.registry.repository import Repository
     from imgsync.walk import Graph
 
+_ALGORITHM: Final = "sha256"
+"""What the registry within Harbor (distribution) names manifests by; it refuses all others."""
 Key = tuple[str, str]
 """A host's name and a project's."""
 
@@ -148,6 +151,28 @@ class HarborGate:
             self._registries.repository(target).is_new = True
             return None
         return state.verdict(self._options)
+
+    # When it is known what the images are made of.
+
+    def check_digests(self, images: Sequence[Pushed], graph: Graph) -> None:
+        """Fail the images with manifests that have another digest than one of sha256."""
+        for image in images:
+            if image.error is not None or _key(image.item.target) not in self.projects:
+                continue
+            others = [
+                item
+                for item in graph.closure([image.root.descriptor])
+                if item.digest.algorithm != _ALGORITHM and item.digest not in image.expected
+            ]
+            document = next((item for item in others if item.is_document), None)
+            if document is not None:
+                image.fail(digest_error(image.item.target, document))
+            elif others:
+                msg = (
+                    f"{image.item.label}: {others[0].short} is named by another digest than one "
+                    "of sha256; whether Harbor finds it again is not known"
+                )
+                self._report(Noted(msg, "warning"))
 
     # When it is known what tags mean.
 

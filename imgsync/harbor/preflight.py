@@ -15,6 +15,7 @@ from imgsync.errors import (
     ReadOnly,
     Refused,
 )
+from imgsync.stores.registry.refusals import OTHER_DIGEST
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from imgsync.harbor.facts import Project, Quota, SystemInfo
     from imgsync.harbor.grants import Grants
     from imgsync.harbor.immutable import Rule
+    from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.model.reference import Reference
     from imgsync.stores.registry.credential import Credential
@@ -146,6 +148,13 @@ def immutable_error(target: Reference, now: Digest, wanted: Digest, rule: Rule) 
     )
     hint = "push under another tag (--map), leave it (--on-existing-tag skip), or change the rule"
     return Refused(msg, hint=hint)
+
+
+def digest_error(target: Reference, document: Descriptor) -> Refused:
+    """The error of an image with a manifest that Harbor cannot name."""
+    msg = f"{target}: {document.short} has a digest of {document.digest.algorithm}"
+    msg += ", and Harbor takes manifests by their sha256 only"
+    return Refused(msg, hint=OTHER_DIGEST)
 
 
 # --- room -------------------------------------------------------------------------------------

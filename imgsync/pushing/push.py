@@ -53,6 +53,7 @@ def plan_push(
     pushed = preflight.check()
     if gate is not None:
         _refuse(gate, pushed)
+        gate.check_digests([image for image in pushed if image.error is None], preflight.graph)
     targets = Targets(open_target, options.jobs)
     moving = [image for image in pushed if image.error is None]
     for image in moving:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from imgsync.model.digest import Digest
 from tests.cli.run import Ran, imgsync
-from tests.images import Images
+from tests.images import Images, tar_of
 from tests.servers.certificates import Authority
 from tests.servers.faults import Answer
 from tests.servers.harbor import ADMIN, ADMIN_PASSWORD, Account, Harbor, ImmutableRule
@@ -55,11 +56,12 @@ def push(harbor: Harbor, tmp_path: Path) -> Push:
         user: tuple[str, str] = ANN,
         code: int = 0,
         host: str = "",
+        as_layout: bool = False,
     ) -> Ran:
-        archive = tmp_path / "images.tar"
-        images.write_archive(archive)
+        write = images.write_layout if as_layout else images.write_archive
+        source = write(tmp_path / ("images" if as_layout else "images.tar"))
         return imgsync(
-            "push", archive, "--to", f"{host or harbor.host}/{to}".rstrip("/"),
+            "push", source, "--to", f"{host or harbor.host}/{to}".rstrip("/"),
             "--username", user[0], "--password-stdin", *arguments,
             stdin=user[1].encode(), code=code,
         )  # fmt: skip
@@ -375,3 +377,33 @@ def test_layers_are_mounted_across_projects(harbor: Harbor, push: Push) -> None:
     said = push(images, "", "--format", "json").json
     assert said["mounted_objects"] >= 1
     assert harbor.tags("team/app").keys() == harbor.tags("other/app").keys() == {"1"}
+
+
+def _named_by_sha512(images: Images, digest: str) -> str:
+    """Let the same content have its sha512 for a name."""
+    data = images.blobs.pop(digest)
+    other = str(Digest.of(data, "sha512"))
+    images.blobs[other] = data
+    return other
+
+
+def test_manifests_by_sha512_are_refused_beforehand(push: Push, harbor: Harbor) -> None:
+    images = app("good:1")
+    child = images.image([images.layer({"a": b"a"})], platform="linux/amd64")
+    child["digest"] = _named_by_sha512(images, child["digest"])
+    images.name("registry.example/bad:1", images.index([child]))
+    ran = push(images, "team", code=3, as_layout=True)
+    assert "has a digest of sha512, and Harbor takes manifests by their sha256 only" in ran.err
+    assert "a digest cannot be changed on the way" in ran.err
+    assert set(harbor.tags("team/good")) == {"1"}
+    assert not harbor.count("", "/team/bad/")
+
+
+def test_blobs_by_sha512_are_a_warning(push: Push, harbor: Harbor) -> None:
+    images = Images()
+    layer = images.tar_layer(tar_of({"a": b"a"}), compression="none")
+    layer.descriptor["digest"] = _named_by_sha512(images, layer.descriptor["digest"])
+    images.name("registry.example/odd:1", images.image([layer], platform="linux/amd64"))
+    ran = push(images, "team", as_layout=True)
+    assert "whether Harbor finds it again is not known" in ran.err
+    assert set(harbor.tags("team/odd")) == {"1"}

@@ -61,6 +61,12 @@ _HINTS: Final = (
 )
 """What the words of registries mean for whoever reads them."""
 
+OTHER_DIGEST: Final = (
+    "many registries take manifests by their sha256 only, and a digest cannot be changed on the "
+    "way: import the bundle, or have the image built with sha256"
+)
+"""What to do where content is refused whose digest is of another algorithm."""
+
 _MUST_EXIST: Final = "some registries (ECR) want a repository to be created first"
 
 _NOT_SUPPORTED: Final = (

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imgsync.errors import CollectingGarbage
+from imgsync.errors import ChildrenUnknown, CollectingGarbage, Refused
 from imgsync.stores.registry.endpoint import Endpoint
 from imgsync.stores.registry.mirrored import MirrorSource, open_mirrored
 from imgsync.stores.registry.naming import Naming
 from imgsync.stores.registry.reading import Reading
 from imgsync.stores.registry.referrers import Referrer, has_api, list_by_tag, list_referrers
+from imgsync.stores.registry.refusals import OTHER_DIGEST
 from imgsync.stores.registry.tags import list_tags
 from imgsync.stores.registry.uploads import Uploads
 
@@ -145,7 +146,14 @@ class Repository:
         """
         self._endpoint.writes = True
         with self.host.stops.writing(self.repository, descriptor.short):
-            self._put(descriptor, stream)
+            try:
+                self._put(descriptor, stream)
+            except Refused as error:
+                if descriptor.digest.algorithm != "sha256" and not isinstance(
+                    error, ChildrenUnknown
+                ):
+                    error.hint = error.hint or OTHER_DIGEST
+                raise
 
     def _put(self, descriptor: Descriptor, stream: VerifiedStream) -> None:
         if descriptor.is_document:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -248,6 +249,14 @@ class TestDocuments:
         long = Descriptor("x/y", Digest("sha512", hashlib.sha512(data).hexdigest()), len(data))
         put(store, long, data)
         assert read_verified(store.open(long), long) == data
+
+    def test_a_manifest_by_its_sha512_is_refused_with_a_hint(self, store: Repository) -> None:
+        root, _ = put_image(store)
+        raw = read_verified(store.open(root), root)
+        long = replace(root, digest=Digest.of(raw, "sha512"))
+        with pytest.raises(Refused, match="DIGEST_INVALID") as refused:
+            put(store, long, raw)
+        assert "by their sha256 only" in refused.value.hint
 
     def test_a_document_of_the_wrong_size_is_refused(
         self, proxy: FaultyProxy, store: Repository, root: Descriptor
