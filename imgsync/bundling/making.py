@@ -17,10 +17,10 @@ from imgsync.signing.locks import sign_lock
 from imgsync.stores.archive.archive_file import ArchiveFile, packed_of, partial_of
 from imgsync.stores.archive.archive_stream import ArchiveStream
 from imgsync.stores.archive.beside import write_beside
-from imgsync.stores.archive.disk import check_room
 from imgsync.stores.archive.frames_file import FramesFile, open_by_position
 from imgsync.stores.archive.packed_file import PackedArchiveFile, is_packed_name
 from imgsync.stores.archive.planned_tar import PlannedTar, leftovers_of, set_aside
+from imgsync.stores.disk import check_room
 from imgsync.stores.layout import Layout
 from imgsync.stores.layout_bundle import LayoutBundle
 from imgsync.transfer import Outcome, run

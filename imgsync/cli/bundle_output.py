@@ -20,8 +20,8 @@ from imgsync.cli.output import human_size, say, say_json
 from imgsync.content import CHUNK_BYTES
 from imgsync.errors import InvalidInput
 from imgsync.events import Noted
-from imgsync.stores.archive.disk import turn_os_errors
 from imgsync.stores.archive.packed_file import is_packed_name
+from imgsync.stores.disk import turn_os_errors, write_whole
 from imgsync.stores.layout import Layout
 
 if TYPE_CHECKING:
@@ -127,12 +127,10 @@ def write_sha256(path: Path) -> None:
     """Write ``FILE.sha256`` beside a file, in the form of sha256sum(1)."""
     hasher = hashlib.sha256()
     target = path.with_name(f"{path.name}.sha256")
-    fresh = path.with_name(f"{path.name}.sha256.partial")
-    with turn_os_errors(target), path.open("rb") as file:
+    with turn_os_errors(path), path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             hasher.update(chunk)
-        fresh.write_text(f"{hasher.hexdigest()}  {path.name}\n")
-        fresh.replace(target)
+    write_whole(target, f"{hasher.hexdigest()}  {path.name}\n".encode())
 
 
 def _file_path(output: str, *, is_cut: bool) -> Path:

@@ -12,13 +12,14 @@ from imgsync.cli.context import Context
 from imgsync.cli.options import mapping_options
 from imgsync.cli.output import say
 from imgsync.cli.targets import Target
+from imgsync.cli.written import write_output
 from imgsync.emitting.containerd_hosts import containerd_hosts
 from imgsync.emitting.kustomize import kustomize
 from imgsync.emitting.moves import Moves, pairs_of
 from imgsync.emitting.rancher import registries_yaml
 from imgsync.emitting.registries_conf import registries_conf
-from imgsync.errors import InvalidInput
 from imgsync.events import Noted
+from imgsync.stores.disk import turn_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,10 +115,7 @@ def _pairs(
 
 
 def _write(path: Path, text: str) -> None:
-    try:
+    with turn_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        msg = f"{path}: {error.strerror or error}"
-        raise InvalidInput(msg) from None
+    write_output(str(path), text.encode())
     say(str(path))

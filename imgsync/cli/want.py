@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgsync.cli.output import tell
+from imgsync.cli.written import write_output
 from imgsync.errors import InvalidInput
 from imgsync.repairing.damaged import DamagedBundle
 from imgsync.repairing.repair import damage_of, request_of
-from imgsync.stores.archive.disk import turn_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,5 @@ def write_request(targets: Sequence[str], path: str) -> None:
             tell(f"{targets[0]}: no blob is bad; {path} was not written")
             return
         request = request_of(bundle, damage)
-    with turn_os_errors(path):
-        Path(path).write_bytes(request.to_bytes())
+    write_output(path, request.to_bytes())
     tell(f"{path}: asks for {len(request.blobs)} blobs of {len(request.images)} images")

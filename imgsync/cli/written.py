@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import os
 import sys
 from pathlib import Path
 from typing import Final
 
-from imgsync.stores.archive.disk import turn_os_errors
+from imgsync.stores.disk import turn_os_errors, write_whole
 
 STDOUT: Final = "-"
 
@@ -31,13 +30,4 @@ def write_output(path: str, data: bytes) -> None:
         with turn_os_errors(path):
             final.write_bytes(data)
         return
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.partial")
-    try:
-        with turn_os_errors(path):
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(final)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(final, data)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from imgsync.errors import StoreError
-from imgsync.stores.archive.disk import sync_folder, turn_os_errors
+from imgsync.stores.disk import turn_os_errors, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,26 +43,15 @@ def beside(path: Path, what: str) -> Path:
     return path.with_name(f"{path.name.removesuffix('.json')}.{what}")
 
 
-def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Let ``path`` hold these bytes, or what it held before, whatever happens in between.
+def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write a file whole, in a folder that is made if it is not there.
 
     Raises:
-        StoreError, NoSpace: it cannot be written.
+        StoreError, NoSpace: it cannot be written; what was there stays.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with turn_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-            with os.fdopen(fd, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+    write_whole(path, data, mode=mode)
 
 
 def read_if_there(path: Path) -> bytes | None:

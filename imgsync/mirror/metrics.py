@@ -1,6 +1,6 @@
 """Prometheus metrics as a text file, for node_exporter's textfile collector. Pure.
 
-The file is replaced as a whole (`imgsync.mirror.files.write_whole`), because the collector may
+The file is replaced as a whole (`imgsync.mirror.files.write_file`), because the collector may
 read at any moment. Its name must end in ``.prom`` there.
 """
 

@@ -20,7 +20,7 @@ from imgsync.mirror.files import read_if_there
 from imgsync.model.digest import Digest
 from imgsync.model.reference import Reference
 from imgsync.model.strict_json import canonical
-from imgsync.stores.archive.disk import turn_os_errors
+from imgsync.stores.disk import turn_os_errors
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from imgsync.errors import ImgsyncError
 from imgsync.events import Noted
-from imgsync.mirror.files import beside, write_whole
+from imgsync.mirror.files import beside, write_file
 from imgsync.mirror.into_file import FileRun
 from imgsync.mirror.lock import hold_lock
 from imgsync.mirror.metrics import metrics_text
@@ -124,9 +124,9 @@ def _save(files: MirrorFiles, state: State, report: Report) -> None:
 def _tell(files: MirrorFiles, summary: Summary) -> None:
     if files.report is not None:
         value = json.dumps(summary.to_json(), indent=2, sort_keys=True) + "\n"
-        write_whole(files.report, value.encode())
+        write_file(files.report, value.encode())
     if files.metrics is not None:
-        write_whole(files.metrics, metrics_text(summary).encode())
+        write_file(files.metrics, metrics_text(summary).encode())
 
 
 def wait(seconds: float) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from imgsync.errors import ImgsyncError, InvalidArchive, InvalidDigest
-from imgsync.mirror.files import read_if_there, write_whole
+from imgsync.mirror.files import read_if_there, write_file
 from imgsync.model.digest import Digest
 from imgsync.model.strict_json import canonical
 
@@ -148,7 +148,7 @@ def save_state(path: Path, state: State) -> None:
     """
     content = canonical(state.to_json())
     checksum = hashlib.sha256(content).hexdigest()
-    write_whole(path, b'{"sha256":"%s","state":%s}\n' % (checksum.encode(), content), mode=0o600)
+    write_file(path, b'{"sha256":"%s","state":%s}\n' % (checksum.encode(), content), mode=0o600)
 
 
 def _parsed(raw: bytes, where: str) -> State:

@@ -12,7 +12,7 @@ import subprocess
 from typing import TYPE_CHECKING, Final
 
 from imgsync.errors import ImgsyncError, NotFound
-from imgsync.stores.archive.disk import turn_os_errors
+from imgsync.stores.disk import turn_os_errors
 
 if TYPE_CHECKING:
     from pathlib import Path

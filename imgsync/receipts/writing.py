@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from imgsync import __version__
 from imgsync.errors import ImgsyncError, InvalidArchive, NotFound, NotSigned
 from imgsync.receipts.record import BundleUsed, Receipt
 from imgsync.signing.ssh import Signer, sign, verify
-from imgsync.stores.archive.disk import sync_folder, turn_os_errors
+from imgsync.stores.disk import turn_os_errors, write_whole
 from imgsync.stores.image_layout import ImageLayout
 from imgsync.stores.selected import Selected
 
@@ -96,10 +95,10 @@ def write_receipt(path: Path, receipt: Receipt, sign_key: str = "") -> None:
     with turn_os_errors(path):
         # One of an older receipt would look as if this one were altered.
         beside.unlink(missing_ok=True)
-    _write(path, raw)
+    write_whole(path, raw)
     if sign_key:
         try:
-            _write(beside, sign(raw, sign_key, NAMESPACE))
+            write_whole(beside, sign(raw, sign_key, NAMESPACE))
         except ImgsyncError as error:
             error.hint = (
                 f"the receipt is there, without a signature; `ssh-keygen -Y sign -n {NAMESPACE} "
@@ -138,18 +137,3 @@ def _read(path: Path) -> bytes:
         if path.stat().st_size > MAX_BYTES:
             raise InvalidArchive(f"{path} is larger than any receipt")
         return path.read_bytes()
-
-
-def _write(path: Path, data: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with turn_os_errors(path):
-        try:
-            with fresh.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-            sync_folder(path.parent)
-        except BaseException:
-            fresh.unlink(missing_ok=True)
-            raise

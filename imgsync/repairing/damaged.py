@@ -23,8 +23,8 @@ from imgsync.stores.archive.by_lock import (
     find_roots,
     is_compressed,
 )
-from imgsync.stores.archive.disk import pwrite_all, turn_os_errors
 from imgsync.stores.archive.file_slice import FileSlice, holds
+from imgsync.stores.disk import pwrite_all, turn_os_errors
 from imgsync.stores.files import OpenFile
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from imgsync.model.volumes import named_roots
 from imgsync.signing.locks import NAMESPACE
 from imgsync.signing.ssh import Signer, verify
 from imgsync.stores.archive.beside import read_signature, signature_of
-from imgsync.stores.archive.disk import turn_os_errors
+from imgsync.stores.disk import turn_os_errors
 from imgsync.stores.image_layout import ImageLayout
 from imgsync.stores.selected import Selected
 

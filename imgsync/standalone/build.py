@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from imgsync.errors import ImgsyncError, NotFound
-from imgsync.stores.archive.disk import turn_os_errors
+from imgsync.stores.disk import turn_os_errors
 
 _ENTRY: Final = """
 from imgsync.cli import main

@@ -7,8 +7,8 @@ import stat
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from imgsync.errors import StoreError
-from imgsync.stores.archive.disk import turn_os_errors
 from imgsync.stores.archive.file_slice import FileSlice
+from imgsync.stores.disk import turn_os_errors
 
 if TYPE_CHECKING:
     from pathlib import Path

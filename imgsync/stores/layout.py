@@ -27,7 +27,7 @@ from imgsync.model.bundle_files import (
 from imgsync.model.digest import Digest
 from imgsync.model.layout_index import parse_layout_file
 from imgsync.model.strict_json import canonical, parse_object
-from imgsync.stores.archive.disk import turn_os_errors
+from imgsync.stores.disk import turn_os_errors
 from imgsync.stores.files import OpenFile, Section
 from imgsync.stores.image_layout import ImageLayout, check_small
 from imgsync.stores.layout_folder import INGEST, LayoutFolder, entries_of, write_all

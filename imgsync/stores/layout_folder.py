@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from imgsync.stores.archive.disk import sync_folder, turn_os_errors
+from imgsync.stores.disk import sync_folder, turn_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

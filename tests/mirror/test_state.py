@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgsync.errors import LockHeld, StoreError
-from imgsync.mirror.files import beside, state_path, write_whole
+from imgsync.mirror.files import beside, state_path, write_file
 from imgsync.mirror.lock import hold_lock
 from imgsync.mirror.receipts import PUSHED, REMOVED, Receipt, ReceiptBook, append_receipts
 from imgsync.mirror.state import Checked, SeenBudget, State, load_state, save_state
@@ -108,10 +108,10 @@ def test_a_state_of_another_version_is_ignored(tmp_path: Path) -> None:
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    write_whole(path, b"old")
+    write_file(path, b"old")
     (tmp_path / f".file.{os.getpid()}.partial").mkdir()
     with pytest.raises(StoreError):
-        write_whole(path, b"new")
+        write_file(path, b"new")
     assert path.read_bytes() == b"old"
 
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Final, Self
 from imgsync.content import CHUNK_BYTES
 from imgsync.events import Noted, Report, ignore
 from imgsync.model.tar_header import END_OF_ARCHIVE
-from imgsync.stores.archive.disk import (
+from imgsync.stores.archive.file_slice import FileSlice, holds
+from imgsync.stores.disk import (
     check_file_size,
     pwrite_all,
     sync_folder,
     turn_os_errors,
 )
-from imgsync.stores.archive.file_slice import FileSlice, holds
 
 if TYPE_CHECKING:
     from collections.abc import Collection

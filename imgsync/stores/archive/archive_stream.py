@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from imgsync.content import CHUNK_BYTES
 from imgsync.errors import Conflict
 from imgsync.model.tar_header import END_OF_ARCHIVE, padding
-from imgsync.stores.archive.disk import turn_os_errors
+from imgsync.stores.disk import turn_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection

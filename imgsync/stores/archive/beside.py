@@ -6,11 +6,10 @@ imgsync. One of another lock must not stay: it would look as if the bundle were 
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from imgsync.errors import NotFound
-from imgsync.stores.archive.disk import pwrite_all, sync_folder, turn_os_errors
+from imgsync.stores.disk import turn_os_errors, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,18 +49,6 @@ def write_beside(path: Path, raw_lock: bytes, signature: bytes | None = None) ->
     with turn_os_errors(lock):
         if not lock.exists() or lock.read_bytes() != raw_lock:
             beside.unlink(missing_ok=True)
-            _write(lock, raw_lock)
+            write_whole(lock, raw_lock)
         if signature is not None and (not beside.exists() or beside.read_bytes() != signature):
-            _write(beside, signature)
-
-
-def _write(path: Path, data: bytes) -> None:
-    fresh = path.with_name(f"{path.name}.partial")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        pwrite_all(fd, data, 0)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    fresh.rename(path)
-    sync_folder(path.parent)
+            write_whole(beside, signature)

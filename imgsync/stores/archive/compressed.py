@@ -18,9 +18,9 @@ from imgsync.decompression import Decompressed, compression_by_magic
 from imgsync.errors import InvalidArchive, NoSpace
 from imgsync.events import Noted, Report, ignore
 from imgsync.model.tar_header import BLOCK_BYTES
-from imgsync.stores.archive.disk import of_os_error, turn_os_errors
 from imgsync.stores.archive.frames_file import FramesFile, open_frames
 from imgsync.stores.archive.tar_index import is_tar_header
+from imgsync.stores.disk import of_os_error, turn_os_errors
 from imgsync.stores.files import OpenFile, Section
 from imgsync.stores.layout_folder import write_all
 

@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from imgsync.content import CHUNK_BYTES
-from imgsync.stores.archive.disk import turn_os_errors
+from imgsync.stores.disk import turn_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable

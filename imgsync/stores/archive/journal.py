@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from imgsync.errors import ImgsyncError, LockHeld
 from imgsync.model.descriptor import Descriptor
 from imgsync.model.digest import Digest
-from imgsync.stores.archive.disk import turn_os_errors
+from imgsync.stores.disk import turn_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

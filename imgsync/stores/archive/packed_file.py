@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from imgsync.events import Advanced, Noted, Planned
 from imgsync.model.seek_table import frame_sizes
 from imgsync.stores.archive.archive_file import ArchiveFile, packed_of
-from imgsync.stores.archive.disk import sync_folder, turn_os_errors
 from imgsync.stores.archive.packing import pack
+from imgsync.stores.disk import sync_folder, turn_os_errors
 
 if TYPE_CHECKING:
     from pathlib import Path

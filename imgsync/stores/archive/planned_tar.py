@@ -17,9 +17,9 @@ from imgsync.model.lock import Lock
 from imgsync.model.tar_header import BLOCK_BYTES
 from imgsync.model.tar_layout import tar_layout
 from imgsync.stores.archive.archive_file import journal_of, packed_of, partial_of
-from imgsync.stores.archive.disk import turn_os_errors
 from imgsync.stores.archive.frames_file import open_by_position
 from imgsync.stores.archive.journal import Journal
+from imgsync.stores.disk import turn_os_errors
 from imgsync.stores.files import OpenFile
 
 if TYPE_CHECKING:

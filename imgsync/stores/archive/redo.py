@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from imgsync.errors import AccessDenied, Conflict, InvalidArchive, InvalidDigest, LockHeld
 from imgsync.model.bundle_files import blob_path
 from imgsync.model.digest import Digest
-from imgsync.stores.archive.disk import pwrite_all, sync_folder, turn_os_errors
+from imgsync.stores.disk import pwrite_all, sync_folder, turn_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,9 +15,9 @@ from imgsync.errors import Conflict, InvalidArchive
 from imgsync.model.tar_header import END_OF_ARCHIVE, padding
 from imgsync.model.tar_layout import tar_layout
 from imgsync.stores.archive.beside import read_signature, write_beside
-from imgsync.stores.archive.disk import check_room, pwrite_all, sync_folder, turn_os_errors
 from imgsync.stores.archive.packed_tail import packed_tail
 from imgsync.stores.archive.redo import Redo, check_tail, rewrite_in_place
+from imgsync.stores.disk import check_room, pwrite_all, sync_folder, turn_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

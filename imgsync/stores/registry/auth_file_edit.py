@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgsync.errors import InvalidInput
+from imgsync.stores.disk import turn_os_errors, write_whole
 from imgsync.stores.registry.auth_file import normalised_key
 
 if TYPE_CHECKING:
@@ -49,25 +48,12 @@ def replace_file(path: Path, content: bytes) -> None:
     """Put a file in the place of another, readable by nobody else; whole or not at all.
 
     Raises:
-        InvalidInput: it cannot be written.
+        NoSpace, AccessDenied, StoreError: it cannot be written.
     """
     target = path.resolve()  # a link stays a link
-    try:
+    with turn_os_errors(path):
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        msg = f"the auth file {path} cannot be written: {error.strerror}"
-        raise InvalidInput(msg) from None
+    write_whole(target, content, mode=0o600)
 
 
 def _parsed(raw: bytes, where: str) -> dict[str, Any]:

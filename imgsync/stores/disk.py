@@ -77,6 +77,27 @@ def check_file_size(path: Path, size: int) -> None:
             os.close(fd)
 
 
+def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Let ``path`` hold these bytes, or what it held before, whatever happens in between.
+
+    Raises:
+        NoSpace, NotFound, AccessDenied, StoreError: it cannot be written; what was there stays.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with turn_os_errors(path):
+        try:
+            fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(fd)
+            partial.replace(path)
+            sync_folder(path.parent)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
 def pwrite_all(fd: int, data: bytes, offset: int) -> None:
     """Write all of ``data`` at ``offset``; the kernel may take it in pieces."""
     written = os.pwrite(fd, data, offset)
