@@ -16,6 +16,7 @@ from imgsync.model.image_config import ImageConfig
 from imgsync.model.manifest import Manifest
 from imgsync.model.platform import PlatformChoice
 from imgsync.presence import held_by, is_containerd
+from imgsync.reporting.evidence import about_of, kind_of_document
 from imgsync.stores.archive.archive import Archive
 from imgsync.stores.archive.docker_save import DockerArchive
 from imgsync.stores.image_layout import ImageLayout
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from imgsync.completeness import PlatformState
-    from imgsync.model.bundle import Bundle
+    from imgsync.model.bundle import Bundle, Root
     from imgsync.model.descriptor import Descriptor
+    from imgsync.model.digest import Digest
     from imgsync.stores import Holding
     from imgsync.walk import Graph
 
@@ -83,6 +85,7 @@ def inspect(holding: Holding, *, choice: PlatformChoice = ALL, jobs: int = 8) ->
                 sum(there[digest] for digest in mine),
                 sum(there[digest] for digest in mine if users[digest] > 1),
                 docker.sight(root),
+                *_about(root, graph),
             )
         )
     reasons = Counter(str(reason) for reason in bundle.absent.values())
@@ -106,6 +109,15 @@ def form_of(holding: Holding, bundle: Bundle) -> str:
             return f"imgsync bundle ({'partial, ' if bundle.absent else ''}{what})"
         return f"OCI layout ({what})"
     return "containerd namespace" if is_containerd(holding) else "images"
+
+
+def _about(root: Root, graph: Graph) -> tuple[Digest | None, str]:
+    """What a root is about, and as what; an image is about nothing."""
+    document = graph.documents.get(root.descriptor.digest)
+    about = root.subject or about_of(document, root.descriptor, root.tag)
+    if about is None or document is None:
+        return about, ""
+    return about, str(kind_of_document(document, root.tag)[0])
 
 
 def _labels(states: Iterable[PlatformState]) -> tuple[str, ...]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imgsync.bundling.request import Request
-from imgsync.errors import InvalidReference
 from imgsync.model.bundle import AbsentReason
-from imgsync.model.reference import Reference
 from imgsync.referrers.choice import kinds_of
 from imgsync.referrers.collecting import Subject, documents_of
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 def subjects_of(chosen: Sequence[Chosen], graph: Graph) -> Iterator[Subject]:
     """Everything that something may be about: indexes, and manifests whose content comes along."""
     for number, item in enumerate(chosen):
-        place = _place_of(item.root)
+        place = item.root.full_name
         if place is None or not item.request.looks_about:
             continue
         dropped = _dropped(item.root, item.absent, graph)
@@ -77,12 +75,3 @@ def _dropped(root: Root, absent: Mapping[Digest, AbsentReason], graph: Graph) ->
         for descriptor, manifest in graph.manifests(root.descriptor)
         if any(absent.get(child.digest) is AbsentReason.PLATFORM for child in manifest.children)
     }
-
-
-def _place_of(root: Root) -> Reference | None:
-    if root.name is not None:
-        return root.name
-    try:
-        return Reference.parse(root.extra)
-    except InvalidReference:
-        return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgsync.bundling.request import Request
@@ -14,8 +16,9 @@ from imgsync.referrers.naming import with_own_name
 from imgsync.stores import Holding, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from imgsync.model.bundle import Root
     from imgsync.model.image_list import Wish
     from imgsync.model.mapping import Mapping
 
@@ -77,13 +80,11 @@ def _of_holding(
 ) -> Iterator[Request]:
     holding = open_holding(wish.source)
     bundle = holding.bundle()
-    named = [root for root in bundle.roots if root.name is not None]
-    if wish.name is not None and len(bundle.roots) > 1 and wish.source.transport.is_path:
-        msg = f"{wish.source} holds {len(bundle.roots)} images, and is given the name {wish.name}"
-        hint = f"say which one: {wish.source}:{named[0].name if named else 'NAME'}"
-        raise Conflict(msg, hint=hint)
-    for root in (with_own_name(root, named) for root in bundle.roots):
-        name = wish.name or root.name
+    roots = bundle.roots
+    if wish.name is not None:
+        roots = tuple(_named(wish, wish.name, roots))
+    for root in (with_own_name(root, roots) for root in roots):
+        name = root.name
         if name is None and not root.extra:
             msg = f"{wish.source}: {root.descriptor.short} has no name"
             raise InvalidInput(msg, hint="give it one: SOURCE=NAME")
@@ -97,3 +98,33 @@ def _of_holding(
             subject=root.subject,
             absent=bundle.absent,
         )
+
+
+def _named(wish: Wish, name: Reference, roots: Sequence[Root]) -> Iterator[Root]:
+    """The roots under the name that was given; what is about the image loses its own repository.
+
+    Where the images of a folder or archive have tags and no repository (oras, regctl, skopeo), a
+    name without a tag is their repository.
+    """
+    images = [root for root in roots if root.subject is None]
+    keeps_tags = (
+        wish.is_repository
+        and not wish.source.label
+        and all(root.full_name is None and root.tag for root in images)
+    )
+    if len(images) > 1 and wish.source.transport.is_path and not keeps_tags:
+        msg = f"{wish.source} holds {len(images)} images, and is given the name {name}"
+        raise Conflict(msg, hint=f"say which one: {_labelled(wish.source, images[0].label)}")
+    for root in roots:
+        if root.subject is not None:
+            yield replace(root, extra=root.tag)
+        else:
+            yield root.named(name.with_tag(root.tag) if keeps_tags else name)
+
+
+def _labelled(source: ImageSource, label: str) -> str:
+    """One image of a file or folder, as it can be typed."""
+    if source.transport is Transport.FILE:
+        transport = Transport.LAYOUT if Path(source.path).is_dir() else Transport.OCI_ARCHIVE
+        source = replace(source, transport=transport)
+    return str(replace(source, label=label))

@@ -63,6 +63,9 @@ def _text(facts: Facts) -> str:
 
 
 def _platforms(image: ImageFacts) -> str:
+    """The platforms of an image; of what is about something, what it is and of what."""
+    if image.about is not None:
+        return f"{image.kind or 'something'} of {image.about.short}"
     whole = ", ".join(image.platforms)
     lacking = f"{len(image.incomplete)} not whole" if image.incomplete else ""
     return ", ".join(part for part in (whole, lacking) if part) or "-"
@@ -72,6 +75,6 @@ def _unseen(facts: Facts) -> list[str]:
     """What docker will not see, those with the same reason together."""
     reasons: dict[str, list[str]] = {}
     for image in facts.images:
-        if image.docker.why:
+        if image.docker.why and image.about is None:
             reasons.setdefault(image.docker.why, []).append(image.root.label)
     return [f"docker load does not see {', '.join(names)}: {why}" for why, names in reasons.items()]

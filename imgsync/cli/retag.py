@@ -104,8 +104,11 @@ def retag(
 def _planned(
     holding: Holding, asked: ImageSource, globs: Sequence[str], new: Reference | Mapping
 ) -> Renaming:
-    roots = holding.bundle().roots
     lock = holding.lock() if isinstance(holding, ImageLayout) else None
+    if lock is None and isinstance(holding, ImageLayout):
+        roots = holding.index().roots  # every entry of another tool's folder is written again
+    else:
+        roots = holding.bundle().roots
     documents_of = itself if lock is None else partial(documents_below, lock)
     labelled = find_labelled(roots, asked.label, holding.side)
     chosen = choose_images(labelled, globs, documents_of, side=holding.side)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from imgsync.inspecting.docker import DockerSight
     from imgsync.model.bundle import Root
     from imgsync.model.descriptor import Descriptor
+    from imgsync.model.digest import Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class ImageFacts:
         size: bytes of everything that it needs and that is there.
         shared_size: bytes of that which another image here needs too.
         docker: what docker gets of it by ``docker load``, and if nothing, why.
+        about: the digest that it is about, if it is a signature, an SBOM or the like.
+        kind: which of these it is.
     """
 
     root: Root
@@ -69,6 +72,8 @@ class ImageFacts:
     size: int
     shared_size: int
     docker: DockerSight
+    about: Digest | None = None
+    kind: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For ``--format json``."""
@@ -76,7 +81,8 @@ class ImageFacts:
         return {
             "name": str(root.name) if root.name is not None else None,
             "extra": root.extra or None,
-            "subject": str(root.subject) if root.subject is not None else None,
+            "subject": str(self.about) if self.about is not None else None,
+            "kind": self.kind or None,
             "origin": root.origin or None,
             "digest": str(root.descriptor.digest),
             "mediaType": root.descriptor.media_type,

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
+from imgsync.errors import InvalidReference
+from imgsync.model.reference import Reference, is_tag
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
-    from imgsync.model.reference import Reference
 
 
 class AbsentReason(StrEnum):
@@ -52,6 +54,25 @@ class Root:
         return (
             str(self.name) if self.name is not None else self.extra or str(self.descriptor.digest)
         )
+
+    @property
+    def full_name(self) -> Reference | None:
+        """Its name, or that of an extra root; None where it has a mere label, such as ``1.0``."""
+        if self.name is not None:
+            return self.name
+        try:
+            name = Reference.parse(self.extra)
+        except InvalidReference:
+            return None
+        return name if str(name) == self.extra else None  # else "1.0" was completed to a name
+
+    @property
+    def tag(self) -> str:
+        """Its tag; oras, regctl and skopeo write just that into a layout, without a repository."""
+        name = self.full_name
+        if name is not None:
+            return name.tag
+        return self.extra if is_tag(self.extra) else ""
 
     def named(self, name: Reference) -> Self:
         """The same root under another name."""

@@ -38,12 +38,15 @@ class Wish:
         name: what it will be called; None leaves it the names that its archive gives it.
         where: the place in a list, or on the command line, for messages.
         root: what a lock says of it: descriptor, origin, platforms, subject.
+        is_repository: whether the name was typed without a tag: that of a repository, where the
+            source is a folder or archive whose images have tags of their own.
     """
 
     source: ImageSource
     name: Reference | None = None
     where: str = ""
     root: Root | None = None
+    is_repository: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,7 @@ def _wish(source_text: str, name_text: str, where: str) -> Wish:
             msg = f"the name {name_text} has a digest; a digest belongs to the source"
             raise InvalidInput(msg, hint=f"did you mean {source_text}@{name.digest}?")
         name = _carried(name)
-    return Wish(source, name, where)
+    return Wish(source, name, where, is_repository=":" not in name_text.rpartition("/")[2])
 
 
 def _own_name(source: ImageSource) -> Reference | None:

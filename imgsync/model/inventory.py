@@ -17,12 +17,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from imgsync.errors import ImgsyncError, InvalidInput, InvalidReference
+from imgsync.errors import ImgsyncError, InvalidInput
 from imgsync.model.digest import Digest
 from imgsync.model.json_fields import Fields
 from imgsync.model.lock import FORMAT as LOCK_FORMAT
 from imgsync.model.lock import Lock
-from imgsync.model.reference import Reference
 from imgsync.model.strict_json import parse_object
 
 if TYPE_CHECKING:
@@ -165,13 +164,8 @@ def of_lock(lock: Lock, label: str) -> Inventory:
 
 def repository_of(root: Root) -> str:
     """The ``registry/repository`` of a root, by its name or by its label if that is one."""
-    if root.name is not None:
-        return root.name.name
-    try:
-        name = Reference.parse(root.extra)
-    except InvalidReference:
-        return ""
-    return name.name if str(name) == root.extra else ""
+    name = root.full_name
+    return name.name if name is not None else ""
 
 
 def _decompressed(raw: bytes, label: str) -> bytes:

@@ -143,12 +143,8 @@ class Mapping:
         """One root with its new name, or with that of its repository if it has none itself."""
         if root.name is not None:
             return root.named(self.apply(root.name))
-        try:
-            name = Reference.parse(root.extra)
-        except InvalidReference:
-            return root
-        if str(name) != root.extra:
-            # A label of a foreign layout, such as "1.0", and no full name.
+        name = root.full_name
+        if name is None:
             return root
         moved = self.apply(name)
         return replace(root, extra=str(name.moved_to(moved.registry, moved.repository)))

@@ -142,3 +142,8 @@ def check_repository(repository: str, whose: object = "") -> None:
                 f"{whose or repository}: {part!r} {rule}: a-z, 0-9, and '.', '_', '__', '-' between"
             )
             raise InvalidReference(msg)
+
+
+def is_tag(text: str) -> bool:
+    """Whether a registry would take it for a tag."""
+    return _TAG.fullmatch(text) is not None

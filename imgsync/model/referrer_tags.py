@@ -19,6 +19,7 @@ COSIGN_SUFFIXES: Final = ("sig", "att", "sbom")
 
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9._-]")
 _COSIGN = re.compile(rf"([a-z0-9]+)-([0-9a-f]+)\.(?:{'|'.join(COSIGN_SUFFIXES)})", re.ASCII)
+_FALLBACK = re.compile(r"([a-z0-9]+)-([0-9a-f]+)", re.ASCII)
 _MAX_TAG: Final = 128
 
 
@@ -26,6 +27,15 @@ def fallback_tag(subject: Digest) -> str:
     """The tag under which a registry without the API keeps the referrers of a digest."""
     algorithm, encoded = subject.algorithm[:32], subject.hex[:64]
     return _NOT_IN_TAGS.sub("-", f"{algorithm}-{encoded}")
+
+
+def subject_of_fallback_tag(tag: str) -> Digest | None:
+    """What the index under a fallback tag is about; None for every other tag.
+
+    Of a digest that is too long for a tag, the tag has not all.
+    """
+    found = _FALLBACK.fullmatch(tag)
+    return _digest(found[1], found[2]) if found is not None else None
 
 
 def cosign_tags(subject: Digest) -> tuple[str, ...]:
@@ -37,9 +47,11 @@ def cosign_tags(subject: Digest) -> tuple[str, ...]:
 def subject_of_tag(tag: str) -> Digest | None:
     """What one of cosign's tags is about; None for every other tag."""
     found = _COSIGN.fullmatch(tag)
-    if found is None:
-        return None
+    return _digest(found[1], found[2]) if found is not None else None
+
+
+def _digest(algorithm: str, encoded: str) -> Digest | None:
     try:
-        return Digest(found[1], found[2])
+        return Digest(algorithm, encoded)
     except InvalidDigest:
         return None

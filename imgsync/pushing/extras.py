@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from imgsync.errors import InvalidReference
 from imgsync.events import Noted, Report
 from imgsync.model.bundle import AbsentReason
-from imgsync.model.reference import Reference
 from imgsync.pushing.request import PushItem
 from imgsync.referrers.choice import kinds_of
 from imgsync.referrers.collecting import Collected, Collector, Extra, Subject, documents_of
@@ -100,13 +98,8 @@ def _nearest(extra: Pushed, holders: Sequence[Pushed]) -> Pushed:
 
 
 def _repository(image: Pushed) -> str:
-    root = image.item.root
-    if root.name is not None:
-        return root.name.name
-    try:
-        return Reference.parse(root.extra).name
-    except InvalidReference:
-        return ""
+    name = image.item.root.full_name
+    return name.name if name is not None else ""
 
 
 def is_extra(image: Pushed) -> bool:

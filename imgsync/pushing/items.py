@@ -18,7 +18,7 @@ from imgsync.stores import Locked
 from imgsync.walk import Graph, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from imgsync.model.bundle import Root
     from imgsync.model.digest import Digest
@@ -44,7 +44,7 @@ def push_items(
         NotFound: nothing was chosen, or an image lacks a platform that was named.
     """
     bundle = holding.bundle()
-    roots = [_with_subject(root, holding) for root in bundle.roots]
+    roots = [_with_subject(root, bundle.roots, holding) for root in bundle.roots]
     if not roots:
         msg = f"{holding.side} holds no image"
         raise NotFound(msg)
@@ -74,28 +74,24 @@ def push_items(
     return sorted(items, key=lambda item: item.root.name is None or item.root.subject is not None)
 
 
-def _with_subject(root: Root, holding: Holding) -> Root:
+def _with_subject(root: Root, roots: Sequence[Root], holding: Holding) -> Root:
     """A root with what it is about; one without any name is in the repository of its image."""
     subject = subject_of(root, lambda: subject_within(holding, root.descriptor))
     if subject is None:
         return root
-    return replace(with_own_name(root, holding.bundle().roots), subject=subject)
+    return with_own_name(replace(root, subject=subject), roots)
 
 
 def _target(root: Root, mapping: Mapping, tag_template: str) -> Reference:
-    moved = mapping.move(root)
-    if moved.name is not None:
-        name = moved.name
-    else:
-        try:
-            name = Reference.parse(moved.extra)
-        except InvalidReference as error:
-            msg = f"{root.label} has no name in a registry: {error.message}"
-            hint = "give it one first: imgsync retag, or a list with SOURCE=NAME for bundle"
-            raise InvalidReference(msg, hint=hint) from None
-        if root.subject is not None and name.digest is not None:
-            # What is about something is found through it, and needs no tag.
-            return name.with_tag("")
+    name = mapping.move(root).full_name
+    if name is None:
+        has = "only a tag" if root.tag else "no name"
+        msg = f"{root.label} has {has}, and a registry needs to know the repository"
+        hint = "give it one first: imgsync bundle SOURCE=HOST/REPOSITORY, or imgsync retag"
+        raise InvalidReference(msg, hint=hint)
+    if root.name is None and root.subject is not None and name.digest is not None:
+        # What is about something is found through it, and needs no tag.
+        return name.with_tag("")
     if name.tag:
         return name.with_tag(name.tag)
     return name.with_tag(digest_tag(tag_template, root.descriptor.digest))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from imgsync.errors import ContentError, ImgsyncError, NotFound, StoreError
 from imgsync.events import Noted, Report
 from imgsync.model.bundle import Root
+from imgsync.model.media_types import OCI_EMPTY
 from imgsync.model.reference import Reference
 from imgsync.referrers.choice import ReferrerChoice, kinds_of
 from imgsync.referrers.places import Answer, Found, Place, RegistryPlace, place_of
@@ -73,7 +74,9 @@ class Collected:
     failures: list[tuple[str, ImgsyncError]] = field(default_factory=list)
 
 
-WalkMore = "Callable[[Sequence[Extra]], Graph]"
+_UNTOLD: Final = frozenset({"", OCI_EMPTY})
+"""Listings that do not say what a thing is; cosign lists its bundles by the type of their config,
+which is empty."""
 
 
 class Collector:
@@ -184,7 +187,7 @@ class _Collecting:
 
     def _extra(self, subject: Subject, source: Source, found: Found) -> Extra | None:
         descriptor, choice = found.descriptor, self._collector.choice
-        if found.artifact_type and not choice.wants((found.artifact_type,)):
+        if found.artifact_type not in _UNTOLD and not choice.wants((found.artifact_type,)):
             return None
         place = subject.place
         name = place.with_tag(found.tag) if found.tag else place.at(descriptor.digest)

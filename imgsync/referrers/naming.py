@@ -12,8 +12,16 @@ if TYPE_CHECKING:
 
 
 def with_own_name(root: Root, roots: Sequence[Root]) -> Root:
-    """A root without any name, such as a referrer in a layout, in the repository beside it."""
-    named = next((other.name for other in roots if other.name is not None), None)
-    if root.name is not None or root.extra or named is None:
+    """What has no repository, such as a referrer in a layout, in that of the image beside it.
+
+    An image that has only a tag stays as it is: its repository is for the user to say.
+    """
+    if root.full_name is not None or (root.extra and root.subject is None):
         return root
-    return replace(root, extra=str(named.at(root.descriptor.digest)))
+    named = [other for other in roots if other.name is not None]
+    about = (other for other in named if other.descriptor.digest == root.subject)
+    name = next((other.name for other in (*about, *named)), None)
+    if name is None:
+        return root
+    own = name.with_tag(root.tag) if root.tag else name.at(root.descriptor.digest)
+    return replace(root, extra=str(own))

@@ -232,7 +232,7 @@ class HoldingPlace:
         for root in self._holding.bundle().roots:
             subject = subject_of(root, partial(self._subject_within, root))
             if subject is not None:
-                item = Found(root.descriptor, tag_of(root), origin=root.origin)
+                item = Found(root.descriptor, root.tag, origin=root.origin)
                 found.setdefault(subject, []).append(item)
         return found
 
@@ -247,19 +247,7 @@ def subject_of(root: Root, within: Callable[[], Digest | None]) -> Digest | None
     """
     if root.subject is not None:
         return root.subject
-    return subject_of_tag(tag_of(root)) or (within() if root.name is None else None)
-
-
-def tag_of(root: Root) -> str:
-    """The tag of a root; an extra one has it in its own name, or as a mere label."""
-    if root.name is not None:
-        return root.name.tag
-    try:
-        name = Reference.parse(root.extra) if root.extra else None
-    except ImgsyncError:
-        name = None
-    # A label such as "1.0" is no full name and was completed to one.
-    return name.tag if name is not None and str(name) == root.extra else ""
+    return subject_of_tag(root.tag) or (within() if root.name is None else None)
 
 
 def subject_within(source: Source, descriptor: Descriptor) -> Digest | None:

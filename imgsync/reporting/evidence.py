@@ -50,7 +50,13 @@ _WORDS: Final = (
     (Kind.PROVENANCE, ("slsa", "provenance")),
     (
         Kind.SIGNATURE,
-        ("simplesigning", "cncf.notary.signature", "cosign.artifact.sig", "signature"),
+        (
+            "simplesigning",
+            "cosign/sign/",  # cosign 3 wraps signatures as attestations of this predicate
+            "cncf.notary.signature",
+            "cosign.artifact.sig",
+            "signature",
+        ),
     ),
 )
 """What media types and predicates contain, the first that fits."""

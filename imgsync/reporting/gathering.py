@@ -177,10 +177,7 @@ class _Seen:
 
 
 def _tag_of(root: Root | None) -> str:
-    """The tag of a root, also of one that has its name in a label."""
-    if root is None:
-        return ""
-    return root.name.tag if root.name is not None else root.extra.rpartition(":")[2]
+    return root.tag if root is not None else ""
 
 
 def _by_subject(others: Iterable[Evidence]) -> Mapping[Digest, list[Evidence]]:

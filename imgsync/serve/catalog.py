@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imgsync.errors import ImgsyncError
 from imgsync.model.manifest import Manifest
-from imgsync.model.reference import DOCKER_IO, Reference
+from imgsync.model.reference import DOCKER_IO
 from imgsync.serve.routes import Name, Page, RequestRefused
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class Catalog:
         ]
 
     def _add(self, root: Root) -> None:
-        name = root.name or _name_of_extra(root.extra)
+        name = root.full_name
         if name is None:
             return
         tags = self._tags.setdefault((name.registry, name.repository), {})
@@ -141,13 +140,6 @@ class Catalog:
                 entry["annotations"] = document.annotations
             found.setdefault(document.subject.digest, []).append(entry)
         return found
-
-
-def _name_of_extra(text: str) -> Reference | None:
-    try:
-        return Reference.parse(text) if text else None
-    except ImgsyncError:
-        return None
 
 
 def _part(names: Iterable[str], page: Page) -> list[str]:

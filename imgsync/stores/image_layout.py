@@ -13,7 +13,9 @@ from imgsync.model.layout_index import LayoutIndex, parse_layout_index, with_loc
 from imgsync.model.lock import MEDIA_TYPE as LOCK_MEDIA_TYPE
 from imgsync.model.lock import Lock
 from imgsync.stores import Resolved
+from imgsync.stores.roots_of_others import roots_of_others
 from imgsync.stores.selected import find_root
+from imgsync.walk import check_document_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,11 +85,18 @@ class ImageLayout(ABC):
         return Lock.parse(raw, f"{self.side}: lock")
 
     def bundle(self) -> Bundle:
-        """The roots of ``index.json``, with what the lock says where imgsync wrote it."""
+        """The roots of ``index.json``, with what the lock says where imgsync wrote it.
+
+        Of others' entries just those that are images, and what is about them (`roots_of_others`).
+        """
         index, lock = self.index(), self.lock()
         if lock is None:
-            return Bundle(index.roots)
+            return Bundle(roots_of_others(index.roots, self._document))
         return Bundle(with_lock(index.roots, lock), lock.absent)
+
+    def _document(self, descriptor: Descriptor) -> bytes:
+        check_document_size(descriptor)
+        return read_verified(self.open(descriptor), descriptor, side=self.side)
 
     def resolve(self, reference: Reference) -> Resolved:
         """What the name means."""

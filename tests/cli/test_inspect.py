@@ -33,6 +33,9 @@ def test_a_table_of_images(tmp_path: Path, fixture_images: Images) -> None:
         assert name in ended.stdout
     assert "linux/amd64, linux/arm64, linux/arm/v7" in ended.stdout
     assert "docker load does not see" in ended.stdout
+    index = fixture_images.names[APP]["digest"]
+    for kind in ("signature", "SBOM"):
+        assert f"{kind} of {index[:19]}" in ended.stdout
     assert "imgsync bundle (archive)" in ended.stdout
 
 

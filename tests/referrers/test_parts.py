@@ -34,11 +34,11 @@ from imgsync.referrers.choice import ReferrerChoice, artifact_type_of, kinds_of
 from imgsync.referrers.collecting import Collected, Collector, Extra, Subject
 from imgsync.referrers.fallback import index_of, merged
 from imgsync.referrers.naming import with_own_name
-from imgsync.referrers.places import subject_of, tag_of
+from imgsync.referrers.places import subject_of
 from imgsync.stores import Resolved
 from imgsync.stores.memory import Memory
 from imgsync.walk import Graph, walk, walk_apart
-from tests.images import Images
+from tests.images import OCI_EMPTY, Images
 from tests.referrers.images import APP, REPOSITORY, SBOM, SCAN, Signed, signed
 
 if TYPE_CHECKING:
@@ -129,7 +129,6 @@ def test_a_root_says_what_it_is_about() -> None:
     assert subject_of(Root(None, root, extra=f"{REPOSITORY}:{tag}"), lambda: None) == A
     assert subject_of(Root(None, root), lambda: A) == A
     assert subject_of(Root(PLACE, root), lambda: A) is None
-    assert tag_of(Root(None, root, extra="1.0")) == ""
     bare = Root(None, root)
     assert with_own_name(bare, [bare]) is bare
     assert with_own_name(bare, [bare, named]).extra == f"{REPOSITORY}@{A}"
@@ -273,6 +272,16 @@ def test_a_type_that_is_not_wanted_is_not_read() -> None:
     assert [str(extra.root.descriptor.digest) for extra in found.extras] == [image.sbom["digest"]]
     scans = {Digest.parse(scan["digest"]) for scan in image.scans}
     assert not scans & (set(graph.documents) - before)
+
+
+def test_a_listing_that_knows_only_an_empty_config_does_not_decide() -> None:
+    """As cosign writes the index of the fallback tag for sigstore's bundles."""
+    image = signed()
+    memory, graph, _ = walked(image)
+    for entry, _ in image.images.unnamed:
+        entry["artifactType"] = OCI_EMPTY
+    found = collect(Fake(memory, image.images, api=True), graph, choice=SBOM)
+    assert [str(extra.root.descriptor.digest) for extra in found.extras] == [image.sbom["digest"]]
 
 
 def test_a_refusal_is_told_once_and_a_broken_line_is_a_failure() -> None:

@@ -83,6 +83,7 @@ class TestEvidence:
             ("https://spdx.dev/Document", Kind.SBOM),
             ("https://cyclonedx.org/bom", Kind.SBOM),
             ("https://cosign.sigstore.dev/attestation/vuln/v1", Kind.SCAN),
+            ("https://sigstore.dev/cosign/sign/v1", Kind.SIGNATURE),
             ("https://example.com/approved", Kind.ATTESTATION),
         ],
     )

@@ -40,6 +40,11 @@ def _entry(value: Any, where: str) -> DockerEntry:
     if not isinstance(value, dict):
         _refuse(where, "is not an object")
     config = value.get("Config")
+    if "ImageIndex" in value and "Image" in value:
+        msg = f"{where} is in the form of imgpkg, which no other tool reads"
+        raise InvalidArchive(
+            msg, hint="let imgpkg put it into a registry, and bundle it from there"
+        )
     if not isinstance(config, str):
         _refuse(where, "has no Config")
     return DockerEntry(
