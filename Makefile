@@ -14,7 +14,7 @@ SERVERS := docker-registry:docker-registry containerd:containerd ctr:containerd 
            nginx:nginx redis-server:redis-server ssh-keygen:openssh-client zstd:zstd \
            chromium:chromium par2:par2 ip:iproute2 ssh:openssh-client sudo:sudo
 
-.PHONY: test servers lint types pytest format demo bench corruptions gap dist clean
+.PHONY: test servers lint types pytest containerd format demo bench corruptions gap dist clean
 
 test: servers lint types pytest
 
@@ -37,6 +37,12 @@ types: $(STAMP)
 
 pytest: $(STAMP)
 	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+# The tests that start a containerd, with another one: CONTAINERD_BIN is a folder with containerd,
+# ctr and containerd-shim-runc-v2. Without it, with the one of this machine.
+containerd: $(STAMP)
+	$(BIN)/python -m pytest -m containerd $(if $(CONTAINERD_BIN),--containerd-bin "$(CONTAINERD_BIN)") \
+	    $(PYTEST_ARGS)
 
 # Rewrites the sources the way `make lint` wants them.
 format: $(STAMP)

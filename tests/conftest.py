@@ -17,9 +17,10 @@ import pytest
 
 from tests.images import Images, load_layout
 from tests.servers.certificates import Authority
-from tests.servers.containerd import Containerd
+from tests.servers.containerd import Containerd, version
 from tests.servers.docker import Docker
-from tests.servers.programs import Unavailable
+from tests.servers.nodes import Nodes
+from tests.servers.programs import Unavailable, put_first
 from tests.servers.proxy import FaultyProxy
 from tests.servers.registry import Registry
 
@@ -33,13 +34,57 @@ _FOREIGN_VARIABLES = re.compile(
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds `--require-real`."""
+    """Adds `--require-real` and `--containerd-bin`."""
     parser.addoption(
         "--require-real",
         action="store_true",
         default=os.environ.get("CI", "").lower() in {"1", "true"},
         help="a missing server fails the tests that need it, instead of skipping them"
         " (the default where CI=true)",
+    )
+    parser.addoption(
+        "--containerd-bin",
+        metavar="FOLDER",
+        type=Path,
+        help="take containerd, ctr and containerd-shim-runc-v2 from here (docker keeps its own)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Puts the programs of `--containerd-bin` before all others.
+
+    Raises:
+        pytest.UsageError: containerd or ctr is not in the folder.
+    """
+    folder: Path | None = config.getoption("--containerd-bin")
+    if folder is None:
+        return
+    try:
+        put_first(folder.resolve(), "containerd", "ctr")
+    except Unavailable as missing:
+        raise pytest.UsageError(f"--containerd-bin: {missing}") from None
+
+
+def pytest_report_header() -> list[str]:
+    """Which containerd the tests are of."""
+    try:
+        return [f"containerd: {version()}"]
+    except Unavailable:
+        return []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks `containerd`, so that other versions of it can be tested without everything else."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _starts_containerd(item):
+            item.add_marker("containerd")
+
+
+def _starts_containerd(item: pytest.Function) -> bool:
+    """Whether a fixture starts one, or the test's module knows how to."""
+    known = item.function.__globals__.values()
+    return not {"containerd", "new_containerd"}.isdisjoint(item.fixturenames) or any(
+        value is Containerd or value is Nodes for value in known
     )
 
 

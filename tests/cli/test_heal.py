@@ -140,7 +140,7 @@ def test_names_stay_as_they_are(
 ) -> None:
     containerd.import_archive(source, namespace)
     for name in ("redis:alpine", "Upper/Case"):
-        containerd.ctr("images", "tag", NAME, name, namespace=namespace)
+        containerd.name(NAME, name, namespace)
     containerd.ctr("images", "rm", NAME, namespace=namespace)
     containerd.ctr("content", "rm", images.names[NAME]["digest"], namespace=namespace)
     imgsync("heal", *node, "--from", source, "--platform", "all")

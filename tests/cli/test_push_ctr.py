@@ -37,6 +37,7 @@ def test_the_famous_failure_and_the_same_through_imgsync(
         assert b"not found" in failed.stderr
         checked = ctr.ctr("images", "check", namespace=namespace)
         assert "complete" in checked
+        private.forget()
         # imgsync says what is wrong with it, before and instead of a push.
         verified = imgsync("verify", f"containerd:{name}", *node, "--require", "whole", code=4)
         assert "arm64" in verified.out

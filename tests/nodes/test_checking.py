@@ -145,7 +145,7 @@ def test_names_that_kubelets_do_not_find(
     load(images, twins=False)
     wrong = f"harbor.example.com/team/app@sha256:{'0' * 64}"
     for name in ("redis:alpine", "Harbor.example.com/Team/App:1", wrong):
-        containerd.ctr("images", "tag", NAME, name, namespace=ours.namespace)
+        containerd.name(NAME, name, ours.namespace)
     found = {(finding.subject, finding.kind) for finding in _only(_look(ours)).findings}
     assert ("redis:alpine", Kind.NOT_NORMALISED) in found
     assert ("Harbor.example.com/Team/App:1", Kind.NOT_A_NAME) in found

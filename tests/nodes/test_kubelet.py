@@ -42,7 +42,7 @@ def test_what_cri_lists(tmp_path: Path) -> None:
     with Server(cri=True) as server:
         assert list_images(str(server.socket)) == ()
         server.import_archive(path, "k8s.io")
-        server.ctr("images", "tag", name, "redis:alpine", namespace="k8s.io")
+        server.name(name, "redis:alpine", "k8s.io")
         # More than 16 KiB, so that it comes in several frames.
         _wait(lambda: len(list_images(str(server.socket)) or ()) == len(images.names))
         _wait(lambda: any(len(item.tags) == 2 for item in list_images(str(server.socket)) or ()))

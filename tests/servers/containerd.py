@@ -1,7 +1,10 @@
 """`containerd` as a plain process, with its own root, state and socket; and its `ctr`."""
 
+import io
+import json
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +22,20 @@ _COMMAND_S = 120
 
 class CtrFailed(Exception):
     """`ctr` ended with another status than 0, and the test did not expect that."""
+
+
+def version() -> str:
+    """What the containerd of the tests says that it is.
+
+    Raises:
+        Unavailable: there is none.
+    """
+    words = [str(program("containerd")), "--version"]
+    said = subprocess.run(
+        words, env=clean_environment(), capture_output=True, text=True, check=True
+    )
+    _, _, number, *_ = said.stdout.split()
+    return str(number)
 
 
 @dataclass
@@ -163,6 +180,28 @@ class Containerd:
             "images", "import", "--all-platforms", "--no-unpack", path, namespace=namespace
         )
 
+    def name(self, source: str, name: str, namespace: str = "default") -> None:
+        """Another name for an image, of whatever form; `images tag` of 2.x takes not all."""
+        digest = self.images(namespace)[source]
+        raw = self.read_blob(digest, namespace)
+        root = {
+            "mediaType": json.loads(raw)["mediaType"],
+            "digest": digest,
+            "size": len(raw),
+            "annotations": {"io.containerd.image.name": name},
+        }
+        path = self.root / "name.tar"
+        with tarfile.open(path, "w") as archive:
+            for file, value in (
+                ("oci-layout", {"imageLayoutVersion": "1.0.0"}),
+                ("index.json", {"schemaVersion": 2, "manifests": [root]}),
+            ):
+                data = json.dumps(value).encode()
+                member = tarfile.TarInfo(file)
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+        self.import_archive(path, namespace)
+
     def collect_garbage(self, namespace: str = "default") -> None:
         """What nothing refers to is gone from the namespace, now."""
         lease = self.ctr("leases", "create", "--expires", "1m", namespace=namespace).strip()
@@ -186,6 +225,9 @@ root = "{self.root}/root"
 state = "{self.root}/state"
 disabled_plugins = [{names}]
 imports = []
+
+[plugins."io.containerd.nri.v1.nri"]
+disable = true  # 2.x has one socket for all containerds of a machine
 
 [grpc]
 address = "{self.socket}"

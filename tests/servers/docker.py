@@ -14,7 +14,7 @@ from typing import Self
 
 from tests.servers.mounts import unmount_below
 from tests.servers.process import Process, accepts_unix, clean_environment
-from tests.servers.programs import program, require_root
+from tests.servers.programs import program, require_root, system_path
 
 _START_S = 60.0
 _COMMAND_S = 120
@@ -41,10 +41,11 @@ class Docker:
         require_root("dockerd")
         self._dockerd = program("dockerd")
         self._docker = program("docker")
-        program("containerd")
+        program("containerd", of_system=True)
         # A socket's path may have 107 bytes, so this stays short.
         self.root = Path(tempfile.mkdtemp(prefix="dkr-"))
-        self._process = Process(self.root / "log")
+        # It starts the containerd that it was packaged with, whichever one the tests are of.
+        self._process = Process(self.root / "log", env={"PATH": system_path()})
 
     @property
     def socket(self) -> Path:

@@ -99,6 +99,8 @@ class Node:
             "mount -t tmpfs tmpfs /etc/ssh",
             f"cp {self.folder}/host_key.pub /etc/ssh/ssh_host_ed25519_key.pub",
             *(f"mount --bind {path} /etc/{path.name}" for path in accounts(self.folder)),
+            # sshd and sudo have a PATH of their own.
+            f"mount --bind {program('ctr')} {program('ctr', of_system=True)}",
         ]
         command = f"{program('sshd')} -D -e -f {self.folder / 'sshd_config'}"
         script = " && ".join([*mounts, f"exec {command}"])

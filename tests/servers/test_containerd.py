@@ -1,5 +1,6 @@
 """containerd starts, takes an archive, and shows what it holds."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -58,4 +59,4 @@ def test_the_kubelet_s_side_sees_what_is_imported(fixture_images: Images, tmp_pa
     archive = fixture_images.write_archive(tmp_path / "app.tar", [NAME])
     with Containerd(cri=True) as containerd:
         containerd.import_archive(archive, "k8s.io")
-        assert "cri                      linux/amd64    ok" in containerd.ctr("plugins", "ls")
+        assert re.search(r"\bcri +\S+ +ok\b", containerd.ctr("plugins", "ls"))
