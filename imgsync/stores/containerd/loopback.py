@@ -46,6 +46,9 @@ class Loopback:
         """
         command = ("content", "fetch")
         which = [word for platform in platforms for word in ("--platform", platform)]
+        if which and self._ctr.has("--skip-metadata", *command):
+            # Else 2.x wants the manifests and configs of all other platforms too.
+            which.append("--skip-metadata")
         words = [*(which or ["--all-platforms"]), "--hosts-dir", str(self._folder), name]
         with (
             tempfile.TemporaryFile() as err,
