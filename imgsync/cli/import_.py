@@ -16,6 +16,7 @@ from imgsync.cli.options import (
     format_option,
     mapping_options,
     selection_options,
+    source_labels_option,
 )
 from imgsync.cli.output import say, say_json
 from imgsync.cli.signing import (
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     help="How content gets in: fetched from a registry on loopback, or sent as a stream; the "
     "faster one for each image is the default.",
 )
+@source_labels_option
 @signers_option
 @receipt_options
 @dry_run_options
@@ -103,6 +105,7 @@ def import_(
     unpack: bool,
     on_existing_name: str,
     carrier: str | None,
+    source_labels: bool,
     policy: Policy,
     receipt: ReceiptOptions,
     dry_run: bool,
@@ -131,6 +134,7 @@ def import_(
         carrier=Carrier(carrier) if carrier is not None else None,
         twins=twins,
         pin=pin,
+        sources=source_labels,
         unpack=unpack,
         on_existing_name=OnExistingName(on_existing_name),
         jobs=context.jobs,

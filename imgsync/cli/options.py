@@ -244,6 +244,19 @@ def socket_options(command: Callable[..., R]) -> Callable[..., R]:
     return _add(with_socket, *_SOCKET)
 
 
+def source_labels_option(command: Callable[..., R]) -> Callable[..., R]:
+    """``--source-labels``; the command gets ``source_labels``."""
+    return _add(
+        command,
+        click.option(
+            "--source-labels",
+            is_flag=True,
+            help="Label content with the repositories of its names, as a pull does: what Spegel "
+            "shares, and a push mounts.",
+        ),
+    )
+
+
 # --- plans ------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from imgsync.cli.options import (
     format_option,
     mapping_options,
     selection_options,
+    source_labels_option,
 )
 from imgsync.cli.output import human_size, human_time, say, say_json, table
 from imgsync.cli.signing import (
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
 )
 @click.option("--tls-cert", metavar="FILE", help="The certificate of --listen (PEM).")
 @click.option("--tls-key", metavar="FILE", help="Its key (PEM), if it is not in the same file.")
+@source_labels_option
 @signers_option
 @receipt_options
 @format_option
@@ -104,6 +106,7 @@ def seed(
     rate: int | None,
     relay: int,
     carrier: str | None,
+    source_labels: bool,
     listen: str | None,
     tls_cert: str | None,
     tls_key: str | None,
@@ -132,6 +135,7 @@ def seed(
         carrier=Carrier(carrier) if carrier is not None else None,
         twins=twins,
         pin=pin,
+        sources=source_labels,
         jobs=JOBS_A_NODE,
     )
     request = SeedRequest(

@@ -42,6 +42,7 @@ class ImportOptions:
         twins: also make the records ``repository@digest``.
         pin: let the kubelet's garbage collection leave them alone.
         unpack: also unpack the node's platform, which is otherwise done at the first start.
+        sources: label all content with the repositories of its names, as a pull does.
         jobs: how many images are fetched at once.
         adopt_bytes: content from this size on is taken over from other namespaces, one by one,
             before anything is streamed; below it, sending is as quick.
@@ -53,6 +54,7 @@ class ImportOptions:
     twins: bool = True
     pin: bool = False
     unpack: bool = False
+    sources: bool = False
     on_existing_name: OnExistingName = OnExistingName.REPLACE
     jobs: int = 4
     adopt_bytes: int = 256 * 1024

@@ -27,6 +27,7 @@ from imgsync.stores.containerd.import_request import (
 from imgsync.stores.containerd.loopback import Serve, serving
 from imgsync.stores.containerd.namespace import is_cri_record
 from imgsync.stores.containerd.room import check_room
+from imgsync.stores.containerd.sources import label_sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,6 +123,8 @@ class _Import:
                 self._tell_copied(wanted)
                 if not wanted.waits:
                     self._finish(wanted, is_new=wanted not in unchanged)
+        if self._options.sources:
+            self._label_sources(moving)
         return ImportResult(
             tuple(self._result(wanted, is_new=wanted not in unchanged) for wanted in plan.wanted),
             len(self._moved),
@@ -145,7 +148,8 @@ class _Import:
             loopback,
             self._report,
             jobs=self._options.jobs,
-            always_fetch=self._options.carrier is Carrier.LOOPBACK,
+            # What is fetched has its labels at once, not only in the end.
+            always_fetch=self._options.carrier is Carrier.LOOPBACK or self._options.sources,
             adopt_bytes=self._options.adopt_bytes,
             send=self._send,
         )
@@ -213,6 +217,19 @@ class _Import:
         before = self._plan.others(wanted)
         for name in wanted.names if is_new else ():
             self._report(Named(name, wanted.root, str(before.get(name, ""))))
+
+    def _label_sources(self, moving: Sequence[Wanted]) -> None:
+        named = [wanted for wanted in moving if wanted.error is None and not wanted.waits]
+        try:
+            label_sources(
+                self._containerd,
+                [
+                    (self._plan.kept_names(wanted), [item.digest for item in wanted.closure])
+                    for wanted in named
+                ],
+            )
+        except ContainerdError as error:
+            self._report(Noted(f"not all is labelled with its source: {error.message}", "warning"))
 
     def _tell_copied(self, wanted: Wanted) -> None:
         for item in wanted.carried:

@@ -26,6 +26,7 @@ from imgsync.platforms import platforms_of
 from imgsync.stores.containerd.command import Ended, failure
 from imgsync.stores.containerd.hosts_dir import hosts_dir, hosts_toml
 from imgsync.stores.containerd.password import run_with_password
+from imgsync.stores.containerd.sources import with_source
 from imgsync.walk import Graph, walk
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from imgsync.model.reference import Reference
     from imgsync.stores.containerd.namespace import Containerd
     from imgsync.stores.containerd.parse import ImageRecord
-
-SOURCE_LABEL: Final = "containerd.io/distribution.source."
-"""Behind it a host without its port; the value are repositories there that have the content."""
 
 _PASSING: Final = (
     "unexpected EOF",
@@ -189,16 +187,14 @@ class _Push:
         What another image brought there in this run need not be sent again.
         """
         known = self._pushed.get(target.registry, {})
-        label = SOURCE_LABEL + target.registry.partition(":")[0]
         labels = self._containerd.content.labels() if known else {}
         for item in items:
             repository = known.get(item.digest)
             if repository is None or item.is_document or repository == target.repository:
                 continue
-            said = labels.get(item.digest, {}).get(label, "")
-            if repository not in said.split(","):
-                both = f"{said},{repository}" if said else repository
-                self._containerd.content.label(item.digest, {label: both})
+            said = labels.get(item.digest, {})
+            if new := with_source(said, target.registry, repository):
+                self._containerd.content.label(item.digest, new)
 
     def _push(
         self, target: Reference, record: ImageRecord, access: RegistryAccess, folder: Path
