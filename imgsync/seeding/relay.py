@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from imgsync.errors import ImgsyncError
+from imgsync.errors import ImgsyncError, NoSpace
 from imgsync.events import Advanced, Event, Noted
 from imgsync.stores.containerd.stream import import_stream
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from imgsync.events import Report
     from imgsync.fleet.ssh import Connection
     from imgsync.model.digest import Digest
@@ -66,6 +68,10 @@ class Relay:
 
         try:
             self.peer.send(self.receiver, ctr, namespace, delta, note)
+        except NoSpace:
+            # The receiver's disk: from here it would be as full.
+            self._count(came)
+            raise
         except ImgsyncError as error:
             self._is_lost = True
             self.turns.drop(self.peer)
@@ -75,6 +81,9 @@ class Relay:
                 report(Advanced(event.descriptor, -event.n_bytes))
             return False
         self.turns.served()
+        self._count(came)
+        return True
+
+    def _count(self, came: Sequence[Advanced]) -> None:
         self.n_objects += len(came)
         self.n_bytes += sum(event.n_bytes for event in came)
-        return True

@@ -121,6 +121,19 @@ def test_what_a_peer_has_damaged_comes_from_here(damage: str, nodes: Nodes, site
     assert nodes[1].containerd.path_of(site.layer).read_bytes() == site.images.blobs[site.layer]
 
 
+def test_a_full_disk_is_no_fault_of_the_peer(site: Site) -> None:
+    with Nodes([NodeOptions(), NodeOptions(disk_bytes=1_000_000), NodeOptions()]) as nodes:
+        words = ("seed", site.archive, "-i", nodes.inventory(), "--ssh", nodes.ssh, "-j", "1")
+        with nodes.agent() as env:
+            ran = nodes.imgsync(*words, "--relay", "1", "--format", "json", env=env)
+        assert ran.returncode == 3, ran.stderr
+        found = json.loads(ran.stdout)["nodes"]
+        assert [item["status"] for item in found] == ["seeded", "failed", "seeded"]
+        assert found[1]["exit_code"] == 9
+        assert found[1]["sent_bytes"] == 0
+        assert found[2]["peer"] == nodes[0].target
+
+
 def test_through_sudo(site: Site) -> None:
     with Nodes([NodeOptions(sudo="free")] * 2) as nodes:
         found, _ = _seed(nodes, site, "-j", "1", "--become")
