@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from imgsync.cli.inputs import take_stdin
 from imgsync.errors import InvalidInput
 from imgsync.stores.registry.credential import from_pair
 from imgsync.stores.registry.credentials import environment_credential
@@ -115,6 +116,7 @@ def _password(user: str, file: str, values: Mapping[str, Any], environ: Mapping[
             msg = f"--password-file {file} cannot be read: {error}"
             raise InvalidInput(msg) from error
     elif values["password_stdin"]:
+        take_stdin("the password")
         text = sys.stdin.read()
     elif "IMGSYNC_PASSWORD" in environ:
         text = environ["IMGSYNC_PASSWORD"]

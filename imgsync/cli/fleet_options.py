@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from imgsync.cli.inputs import take_stdin
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -48,6 +50,7 @@ class FleetOptions:
 
     def _password(self) -> str:
         if self.password_on_stdin:
+            take_stdin("the sudo password")
             return sys.stdin.readline().rstrip("\n")
         password: str = click.prompt("sudo password on the nodes", hide_input=True, err=True)
         return password

@@ -7,24 +7,46 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import click
+
 from imgsync.errors import InvalidInput, InvalidReference
 from imgsync.model.map_rule import is_host
 from imgsync.model.reference import DOCKER_IO, Reference
 
 STDIN: Final = "-"
+_STDIN_FOR: Final = "imgsync.stdin"
 
 
 def read_input(path: str, *, what: str) -> bytes:
     """A small file that a user named, or standard input for ``-``.
 
     Raises:
-        InvalidInput: it cannot be read.
+        InvalidInput: it cannot be read, or standard input was read already.
     """
     try:
-        return sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+        if path == STDIN:
+            take_stdin(what)
+            return sys.stdin.buffer.read()
+        return Path(path).read_bytes()
     except OSError as error:
         msg = f"{what} {path}: {error.strerror or error}"
         raise InvalidInput(msg) from error
+
+
+def take_stdin(what: str) -> None:
+    """Remember what standard input is read for: the next who reads it would find nothing.
+
+    Raises:
+        InvalidInput: it was read in this run.
+    """
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return
+    before = context.meta.get(_STDIN_FOR)
+    if before is not None:
+        msg = f"{what} is to come from standard input, and {before} has come from there already"
+        raise InvalidInput(msg, hint="give one of them as a file")
+    context.meta[_STDIN_FOR] = what
 
 
 def read_host(text: str) -> str:

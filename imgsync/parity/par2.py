@@ -46,7 +46,7 @@ def make(path: Path, percent: int) -> None:
     base = path.with_name(f"{path.name}.{_MAKING}")
     _run("create", "-q", "-q", f"-r{percent}", "-n1", f"{base}.par2", str(path), folder=path.parent)
     with turn_os_errors(path):
-        for file in sorted(path.parent.glob(f"{base.name}*.par2"), reverse=True):
+        for file in sorted(_files(path, base.name), reverse=True):
             file.rename(path.with_name(file.name.replace(f".{_MAKING}", "")))
 
 
@@ -81,13 +81,19 @@ def forget(path: Path) -> bool:
     """Remove the parity of a file whose bytes changed; whether there was any."""
     found = exists(path)
     with turn_os_errors(path):
-        for file in path.parent.iterdir():
-            is_ours = file.name.startswith(
-                (f"{path.name}.par2", f"{path.name}.vol", f"{path.name}.{_MAKING}")
-            )
-            if is_ours and file.name.endswith(".par2"):
-                file.unlink()
+        for file in [*_files(path, path.name), *_files(path, f"{path.name}.{_MAKING}")]:
+            file.unlink(missing_ok=True)
     return found
+
+
+def _files(path: Path, base: str) -> list[Path]:
+    """What par2 has written beside ``path`` under this name: the index, and the volumes."""
+    return [
+        file
+        for file in path.parent.iterdir()
+        if file.name == f"{base}.par2"
+        or (file.name.startswith(f"{base}.vol") and file.name.endswith(".par2"))
+    ]
 
 
 def _run(*arguments: str, folder: Path) -> None:

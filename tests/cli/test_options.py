@@ -9,6 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from imgsync.cli import main
 from imgsync.cli.context import Context
 from imgsync.cli.host import host_platform
 from imgsync.cli.inputs import read_input
@@ -163,3 +164,20 @@ def test_credentials_that_could_be_for_two_registries_are_for_none(trying: Tryin
     result = trying(body)("--username", "ann", "try", env=env)
     assert result.exit_code == 2
     assert "it is not clear which registry it is for (a.example, b.example)" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--username", "h.example=ann", "--password-stdin"), "the password is to come from"),
+        (("--have", "-"), "--have is to come from"),
+        (("-f", "-"), "the list is to come from"),
+    ],
+)
+def test_standard_input_is_read_for_one_thing(more: tuple[str, ...], said: str) -> None:
+    words = ["bundle", "-f", "-", "-o", "never.tar", *more]
+    ended = CliRunner().invoke(main, words, input="h.example/app:1\n")
+    assert ended.exit_code == 2, ended.output
+    assert said in ended.stderr
+    assert "the list has come from there already" in ended.stderr
+    assert "hint: give one of them as a file" in ended.stderr

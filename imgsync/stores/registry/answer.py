@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from imgsync.content import CHUNK_BYTES
 from imgsync.errors import ContentError, ImgsyncError
-from imgsync.stores.registry.wire_errors import turned
+from imgsync.stores.registry.wire_errors import FOREIGN, turned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ class Answer:
     def _read1(self, size: int) -> bytes:
         try:
             data = self._raw.read1(size, decode_content=False)
-        except Exception as error:
+        except FOREIGN as error:
             ours = turned(error, self.origin)
             if ours is None:
                 raise

@@ -19,7 +19,7 @@ from imgsync import __version__
 from imgsync.errors import Unreachable
 from imgsync.stores.registry.adapter import OriginAdapter
 from imgsync.stores.registry.answer import Answer
-from imgsync.stores.registry.wire_errors import turned
+from imgsync.stores.registry.wire_errors import FOREIGN, turned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,7 +83,7 @@ class Transport:
                 stream=True,
                 timeout=(self._read_timeout_s, read_timeout_s or self._read_timeout_s),
             )
-        except Exception as error:
+        except FOREIGN as error:
             ours = turned(error, origin, via_proxy=adapter.has_proxy)
             if ours is None:
                 raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from requests import RequestException
 from urllib3 import exceptions
@@ -29,6 +29,13 @@ class Untrusted(Unreachable):
 
 class SpeaksPlainHttp(Untrusted):
     """There is no TLS at the other end."""
+
+
+FOREIGN: Final = (exceptions.HTTPError, OSError)
+"""All that `turned` has words for: urllib3's base, and that of sockets, ssl and requests.
+
+Ours are of neither, so what reading a body raises while it is sent passes through.
+"""
 
 
 def turned(error: BaseException, origin: Origin, *, via_proxy: bool = False) -> ImgsyncError | None:
