@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,12 +13,13 @@ from imgsync.cli.host import host_platform
 from imgsync.cli.options import containerd_options, dry_run_options, format_option, platform_option
 from imgsync.cli.output import at_rate, human_size, say, say_json, seconds_at
 from imgsync.errors import AllFailed, SomeFailed
+from imgsync.inventory.places import Place
 from imgsync.model.platform import PlatformChoice
 from imgsync.nodes.healing import heal as run_heal
 from imgsync.nodes.healing import plan_heal
 from imgsync.nodes.looking import look
+from imgsync.nodes.pool import Pool
 from imgsync.stores.containerd.import_request import ImportOptions, ImportResult
-from imgsync.stores.joined import Joined
 
 if TYPE_CHECKING:
     from imgsync.errors import ImgsyncError
@@ -36,8 +38,9 @@ if TYPE_CHECKING:
     multiple=True,
     required=True,
     metavar="SOURCE",
-    help="Where the content is: a bundle, an archive, a folder, an image of a registry; "
-    "repeatable.",
+    help="Where the content is: a bundle, a delta, volumes, an archive, a folder, whatever it is "
+    "called there; an image of a registry, a registry or a part of it (HOST, HOST/PROJECT/, "
+    "HOST/PROJECT/NAME); repeatable.",
 )
 @click.option(
     "--hash",
@@ -66,8 +69,7 @@ def heal(
     comes again, and read back afterwards.
     """
     containerd = context.containerd()
-    holdings = [context.open_source(source) for source in sources]
-    source = holdings[0] if len(holdings) == 1 else Joined(holdings)
+    source = _pool(context, sources)
     node = host_platform()
     if not _was_said():
         choice = PlatformChoice.parse([str(node)])
@@ -79,6 +81,16 @@ def heal(
         result = run_heal(containerd, plan, source, options, context.report)
     say_json(_json(plan, result, rate)) if as_json else _tell(plan, result, rate, dry_run=dry_run)
     _raise_failures(plan, result)
+
+
+def _pool(context: Context, sources: tuple[str, ...]) -> Pool:
+    """All that was named, taken together."""
+    # Files are meant before registries, as everywhere.
+    places = {text: None if Path(text).exists() else Place.parse(text) for text in sources}
+    found = [place for place in places.values() if place is not None]
+    context.speak_to(place.host for place in found)
+    stores = [context.open_source(text) for text, place in places.items() if place is None]
+    return Pool(stores, found, lambda reference: context.registries().repository(reference))
 
 
 def _was_said() -> bool:

@@ -9,6 +9,7 @@ namespace has it: it is removed from all of them first.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from imgsync.documents import DocumentReader
@@ -19,8 +20,8 @@ from imgsync.model.platform import PlatformChoice
 from imgsync.model.reference import Reference
 from imgsync.nodes.checking import ImageCheck, check_images
 from imgsync.nodes.looking import look
+from imgsync.nodes.pool import Pool
 from imgsync.platforms import absent_of, platforms_of
-from imgsync.stores import Listing
 from imgsync.stores.containerd.anchors import Anchors
 from imgsync.stores.containerd.import_request import ImportOptions, ImportResult
 from imgsync.stores.containerd.importing import import_images
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.nodes.facts import NamespaceFacts
-    from imgsync.stores import Holding
+    from imgsync.stores import Source
     from imgsync.stores.containerd.namespace import Containerd
 
 
@@ -77,7 +78,7 @@ class HealPlan:
 def plan_heal(
     containerd: Containerd,
     facts: NamespaceFacts,
-    source: Holding,
+    source: Pool,
     choice: PlatformChoice,
     *,
     wanted_back: Collection[Digest] = (),
@@ -87,16 +88,21 @@ def plan_heal(
 
     Of platforms that were not chosen, only what is damaged comes, and what is ``wanted_back``.
     """
-    known = {root.descriptor.digest: root.descriptor for root in source.bundle().roots}
+    # What is there was read when the node was looked at.
+    kept = {digest: document.raw for digest, document in facts.graph.documents.items()}
+    graph = Graph()
     suspects = []
     for check in check_images(facts):
-        name = _name_of(check)
-        descriptor = known.get(check.root.digest, check.root)
-        suspects.append(Broken(check, Root(name, descriptor)))
-    places = (containerd, source)
-    read = DocumentReader(lambda _item: places, jobs=jobs)
+        places = source.sources(check.names)
+        suspect = _suspect(check, source, places)
+        root = suspect.root.descriptor
+        if root.size:
+            read = DocumentReader(partial(_both, (containerd, *places)), jobs=jobs, kept=kept)
+            walk([root], read, graph=graph)
+            source.remember(graph.closure([root]), places)
+        suspects.append(suspect)
     roots = [item.root.descriptor for item in suspects if item.root.descriptor.size]
-    graph = walk(roots, read)
+    read = DocumentReader(partial(_both, (containerd, source)), jobs=jobs, kept=kept)
     platforms = platforms_of(graph, roots, read)
     facts = _with_hidden(containerd, facts, graph, jobs)
     absent: set[Digest] = set()
@@ -106,8 +112,7 @@ def plan_heal(
     for item in suspects:
         root = item.root.descriptor
         if not root.size:
-            msg = f"{source.side} does not have {root.digest.short}, and the node lost it"
-            broken.append(Broken(item.check, item.root, error=MissingContent(msg)))
+            broken.append(item)
             continue
         try:
             out = absent_of(graph, root, choice, platforms)
@@ -142,7 +147,7 @@ def plan_heal(
 def heal(
     containerd: Containerd,
     plan: HealPlan,
-    source: Holding,
+    source: Pool,
     options: ImportOptions,
     report: Report,
 ) -> ImportResult:
@@ -224,17 +229,39 @@ def _name_of(check: ImageCheck) -> Reference:
     return Reference("imgsync.local", "healing", digest=check.root.digest)
 
 
+def _suspect(check: ImageCheck, source: Pool, places: Sequence[Source]) -> Broken:
+    """An image that may lack something; its root is described by a source where the node lost it.
+
+    The size of the root is 0 where nobody has it.
+    """
+    error: ImgsyncError | None = None
+    found: Descriptor | None = check.root if check.root.size else None
+    if found is None:
+        try:
+            found = source.root(check.root.media_type, check.root.digest, places)
+        except ImgsyncError as refused:
+            error = refused
+    if found is None and error is None:
+        msg = f"{source.side} does not have {check.root.digest.short}, and the node lost it"
+        error = MissingContent(msg)
+    return Broken(check, Root(_name_of(check), found or check.root), error=error)
+
+
+def _both(places: Sequence[Source], _item: Descriptor) -> Sequence[Source]:
+    return places
+
+
 def _refusal(
-    item: Broken, lacking: Sequence[Descriptor], source: Holding, graph: Graph
+    item: Broken, lacking: Sequence[Descriptor], source: Pool, graph: Graph
 ) -> ImgsyncError | None:
     for entry in lacking:
         problem = graph.problems.get(entry.digest)
         if isinstance(problem, ContentError):
             return problem
-    if not isinstance(source, Listing):
-        return None
-    sizes = source.sizes()
-    lost = [entry for entry in lacking if sizes.get(entry.digest) != entry.size]
+    try:
+        lost = source.missing(lacking, source.sources(item.check.names))
+    except ImgsyncError as error:
+        return error
     if not lost:
         return None
     more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
@@ -277,8 +304,9 @@ def _give_back(
     """Another namespace has again what it had; most of it without a byte."""
     facts = look(other, options.node, jobs=options.jobs)
     choice = PlatformChoice.parse([str(options.node)])
-    plan = plan_heal(other, facts, healed, choice, wanted_back=digests, jobs=options.jobs)
-    result = heal(other, plan, healed, options, ignore)
+    source = Pool([healed])
+    plan = plan_heal(other, facts, source, choice, wanted_back=digests, jobs=options.jobs)
+    result = heal(other, plan, source, options, ignore)
     failures = [
         *((item.label, item.error) for item in plan.broken if item.error is not None),
         *result.failures,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.cli.run import imgsync
 from tests.images import Images
+from tests.upload import upload
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.servers.containerd import Containerd
+    from tests.servers.registry import Registry
 
 pytestmark = pytest.mark.real
 
@@ -147,3 +151,139 @@ def test_names_stay_as_they_are(
     assert set(containerd.images(namespace)) == {"redis:alpine", "Upper/Case"}
     containerd.collect_garbage(namespace)
     assert containerd.blobs(namespace) >= images.digests()
+
+
+# --- sources: content by its digest, whatever it is called there --------------------------------
+
+
+@pytest.fixture
+def broken(containerd: Containerd, namespace: str, images: Images, source: Path) -> list[str]:
+    """What the node lost of its one image: a layer, a manifest and the root itself."""
+    containerd.import_archive(source, namespace)
+    root = images.names[NAME]
+    lost = [root["digest"], images.children(root)[0]["digest"], _layers(images, 0)[0]]
+    for digest in lost:
+        containerd.ctr("content", "rm", digest, namespace=namespace)
+    return lost
+
+
+@pytest.fixture
+def is_whole(containerd: Containerd, namespace: str, images: Images) -> Callable[[], bool]:
+    def is_whole() -> bool:
+        containerd.collect_garbage(namespace)
+        names = {name for name in containerd.images(namespace) if "@" not in name}
+        return names == {NAME} and containerd.blobs(namespace) >= images.digests()
+
+    return is_whole
+
+
+def test_from_a_folder_that_names_nothing(
+    node: list[str],
+    images: Images,
+    broken: list[str],
+    is_whole: Callable[[], bool],
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "layout"
+    images.write_layout(folder)
+    index = json.loads((folder / "index.json").read_bytes())
+    for entry in index["manifests"]:
+        entry.pop("annotations", None)
+    (folder / "index.json").write_text(json.dumps(index))
+    ran = imgsync("heal", *node, "--from", folder, "--platform", "all", "--format", "json").json
+    assert ran["sent_objects"] >= len(broken)
+    assert is_whole()
+
+
+def test_from_a_folder_whose_index_is_empty(
+    node: list[str],
+    images: Images,
+    broken: list[str],
+    is_whole: Callable[[], bool],
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "layout"
+    images.write_layout(folder)
+    (folder / "index.json").write_text('{"schemaVersion": 2, "manifests": []}')
+    imgsync("heal", *node, "--from", folder, "--platform", "all")
+    assert broken
+    assert is_whole()
+
+
+def test_from_a_bundle_and_a_delta_that_call_other_things_so(
+    node: list[str],
+    images: Images,
+    source: Path,
+    broken: list[str],
+    is_whole: Callable[[], bool],
+    tmp_path: Path,
+) -> None:
+    """Each has a part; both give the node's name to something else."""
+    first, delta = tmp_path / "first.tar", tmp_path / "delta.tar"
+    own = images.children(images.names[NAME])[0]
+    images.names["registry.example/team/part:1"] = own
+    part = images.write_archive(tmp_path / "part.tar", ["registry.example/team/part:1"])
+    del images.names["registry.example/team/part:1"]
+    imgsync("bundle", f"{part}={NAME}", "-o", first)
+    imgsync("bundle", source, "--have", f"{first}.lock.json", "-o", delta)
+    few = imgsync("heal", *node, "--from", delta, "--platform", "all", code=4)
+    assert "does not have" in few.err
+    imgsync("heal", *node, "--from", delta, "--from", first, "--platform", "all")
+    assert broken
+    assert is_whole()
+
+
+def test_from_volumes(
+    node: list[str],
+    source: Path,
+    broken: list[str],
+    is_whole: Callable[[], bool],
+    tmp_path: Path,
+) -> None:
+    imgsync("bundle", source, "-o", tmp_path / "v.tar", "--volume-size", "24K")
+    volumes = sorted(path for path in tmp_path.glob("v*.tar"))
+    assert len(volumes) > 1
+    words = [word for volume in volumes for word in ("--from", volume)]
+    imgsync("heal", *node, *words, "--platform", "all")
+    assert broken
+    assert is_whole()
+
+
+@pytest.mark.parametrize("place", ["{host}", "{host}/{prefix}/", "{host}/{prefix}/team/app"])
+def test_from_a_registry(
+    node: list[str],
+    registry: Registry,
+    repository: str,
+    images: Images,
+    broken: list[str],
+    is_whole: Callable[[], bool],
+    place: str,
+) -> None:
+    """The tag there means something else by now; the digests are what counts."""
+    prefix = "" if place == "{host}" else f"{repository}/"
+    named = upload(registry.url, images, prefix=prefix)
+    other = images.image([images.layer({"other": b"content"})])
+    newer = Images(names={NAME: other}, blobs=images.blobs)
+    upload(registry.url, newer, prefix=prefix)
+    at = place.format(host=registry.host, prefix=repository)
+    ran = imgsync("heal", *node, "--from", at, "--platform", "all", "--format", "json").json
+    assert named
+    assert ran["sent_objects"] >= len(broken)
+    assert is_whole()
+
+
+def test_a_registry_that_does_not_have_it(
+    node: list[str],
+    containerd: Containerd,
+    namespace: str,
+    registry: Registry,
+    images: Images,
+    source: Path,
+) -> None:
+    """Nothing is removed for what nobody has."""
+    containerd.import_archive(source, namespace)
+    bad = _layers(images, 0)[0]
+    containerd.damage_blob(bad)
+    ran = imgsync("heal", *node, "--from", f"{registry.host}/nothing/", "--hash", code=4)
+    assert f"{registry.host}/nothing does not have" in ran.err
+    assert bad in containerd.blobs(namespace)
