@@ -50,6 +50,7 @@ class Reporter:
         self.n_done = 0
         self.begun = monotonic()
         self._lock = threading.RLock()
+        self._told_failures: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         """Count the event, then show it."""
@@ -72,6 +73,17 @@ class Reporter:
 
     def show(self, event: Event) -> None:
         """Show the event; the counts include it."""
+
+    def text(self, event: Event) -> str | None:
+        """A line about an event, or None if people need not know of it.
+
+        What stops a whole registry fails each object with the same words: they are told once.
+        """
+        if isinstance(event, Failed):
+            if event.error.message in self._told_failures:
+                return None
+            self._told_failures.add(event.error.message)
+        return text_of(event, debug=self.debug)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -105,7 +117,7 @@ class Plain(Reporter):
     def show(self, event: Event) -> None:
         """One line, or none."""
         now = monotonic()
-        text = text_of(event, debug=self.debug)
+        text = self.text(event)
         if text is not None:
             tell(text)
         elif isinstance(event, (Advanced, Copied)) and now - self._told >= PLAIN_EVERY_S:
@@ -183,7 +195,7 @@ class Bar(Reporter):
                     self._bar.set_postfix_str(f"{self.n_done}/{self.n_objects}", refresh=False)
             case _:
                 pass
-        text = text_of(event, debug=self.debug)
+        text = self.text(event)
         if text is not None:
             self._tqdm.write(printable(text), file=sys.stderr)
 
@@ -278,13 +290,16 @@ def text_of(event: Event, *, debug: bool = False) -> str | None:
             moved = f", was {event.before}" if event.before else ""
             return f"{event.name}: {event.descriptor.digest}{moved}"
         case Retried():
-            wait = f", in {human_time(event.wait_s)}" if event.wait_s else ""
+            wait = f", in {human_time(event.wait_s)}" if round(event.wait_s) else ""
             what = "" if event.what in event.why else f"{event.what}: "
-            return f"again{wait}: {what}{event.why}"
+            # Both may begin with the host.
+            why = event.why.removeprefix(f"{what.partition(': ')[0]}: ") if what else event.why
+            return f"again{wait}: {what}{why}"
         case Noted():
             return event.message if event.level == "info" else f"{event.level}: {event.message}"
         case Failed():
-            return f"failed: {event.what}: {event.error.message}"
+            what = "" if event.what in event.error.message else f"{event.what}: "
+            return f"failed: {what}{event.error.message}"
         case Resolved() if debug:
             return f"{event.name} is {event.descriptor.digest} ({event.done} of {event.total})"
         case Copied() if debug:

@@ -123,6 +123,20 @@ def test_an_empty_plan_is_nothing_to_tell() -> None:
     )
     assert text_of(Retried("a", "b")) == "again: a: b"
     assert text_of(Retried("a.example", "a.example: reset")) == "again: a.example: reset"
+    both = Retried("[::1]:5000: tag 1", "[::1]:5000: connection refused", 0.3)
+    assert text_of(both) == "again: [::1]:5000: tag 1: connection refused"
+    assert text_of(Failed("layer", NotFound("a.example: layer: gone"))) == (
+        "failed: a.example: layer: gone"
+    )
+
+
+def test_what_stops_a_whole_registry_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    stopped = [Failed(what, NotFound("a.example is read-only")) for what in ("one", "two")]
+    other = Failed("two", NotFound("gone"))
+    assert _told(Plain(), capsys, *stopped, other).splitlines() == [
+        "failed: one: a.example is read-only",
+        "failed: two: gone",
+    ]
 
 
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
