@@ -162,7 +162,7 @@ def push(
         else:
             projects_text = project_lines(gate.projects.values(), harbor)
             say("\n".join([plan_text(planned, rate), *projects_text]))
-        raise_failures(planned.failures, len(planned.pushed), planned=True)
+        raise_failures(planned.failures, planned.n_asked, planned=True)
         return
     run = receipt.begin("push", zip(sources, holdings, strict=True))
     result = run_push(planned, options, context.report)

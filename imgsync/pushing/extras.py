@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from imgsync.events import Noted, Report
 from imgsync.model.bundle import AbsentReason
+from imgsync.pushing.outcome import LEFT_OUT
 from imgsync.pushing.request import PushItem
 from imgsync.referrers.choice import kinds_of
 from imgsync.referrers.collecting import Collected, Collector, Extra, Subject, documents_of
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from imgsync.model.digest import Digest
     from imgsync.pushing.outcome import Pushed
     from imgsync.walk import Graph
-
-LEFT_OUT = "left-out"
 
 
 def chosen(pushed: Sequence[Pushed], graph: Graph, collector: Collector) -> list[Pushed]:

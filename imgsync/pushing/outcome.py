@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from imgsync.transfer import Outcome
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.pushing.request import PushItem
+
+
+LEFT_OUT: Final = "left-out"
 
 
 @dataclass(slots=True)
@@ -57,7 +60,7 @@ class PushResult:
     @property
     def n_asked(self) -> int:
         """How many things could have failed."""
-        return len(self.pushed) + len(self.not_found_out)
+        return n_asked_of(self.pushed) + len(self.not_found_out)
 
     @property
     def failures(self) -> list[tuple[str, ImgsyncError]]:
@@ -68,3 +71,8 @@ class PushResult:
 def failures_of(images: Iterable[Pushed]) -> list[tuple[str, ImgsyncError]]:
     """Those of these images that failed, by what messages call them."""
     return [(image.item.label, image.error) for image in images if image.error is not None]
+
+
+def n_asked_of(images: Iterable[Pushed]) -> int:
+    """How many of these could have failed: what is left out neither fails nor is pushed."""
+    return sum(image.status != LEFT_OUT for image in images)

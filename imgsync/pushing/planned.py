@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from imgsync.pushing.outcome import Pushed, failures_of
+from imgsync.pushing.outcome import Pushed, failures_of, n_asked_of
 
 if TYPE_CHECKING:
     from imgsync.errors import ImgsyncError
@@ -35,6 +35,11 @@ class PushPlan:
     graph: Graph
     gate: Gate | None = None
     not_found_out: list[tuple[str, ImgsyncError]] = field(default_factory=list)
+
+    @property
+    def n_asked(self) -> int:
+        """How many things could have failed before anything moved."""
+        return n_asked_of(self.pushed)
 
     @property
     def failures(self) -> list[tuple[str, ImgsyncError]]:

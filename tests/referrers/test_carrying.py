@@ -419,6 +419,16 @@ def test_a_rewritten_index_leaves_its_signatures_behind_and_names_them(
     assert tags == {"1.0", tag_of(child, ".sig"), tag_of(child)}
 
 
+def test_where_nothing_was_pushed_that_is_said_of_what_is_about_the_images_too(
+    site: Path,
+) -> None:
+    push = ("push", site, "--to", "127.0.0.1:1/site", "--retries", "0")
+    refused = imgsync(*push, code=6)
+    assert "no image was pushed" in refused.err
+    assert "is left out: it is about" in refused.err
+    assert "no image can be pushed" in imgsync(*push, "--dry-run", code=6).err
+
+
 def test_a_bad_one_fails_alone(site: Path, image: Signed, new_registry: Registry) -> None:
     name = image.images.names[image.signatures[0]]["digest"]
     payload = image.images.json(name)["layers"][0]["digest"]
