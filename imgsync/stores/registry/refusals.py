@@ -50,6 +50,11 @@ _HINTS: Final = (
     (r"requests to upstream registry", "the project fetches from a registry that wants a pause"),
     (r"CSRF token invalid", "something between here and Harbor adds a session's cookie"),
     (r"invalid repository name", "Harbor needs PROJECT/NAME"),
+    (r"HTTP request to an HTTPS server", "the registry speaks https: leave --plain-http away"),
+)
+"""What the words of registries mean for whoever reads them."""
+
+_HINTS_FOR_WRITES: Final = (
     (
         r"blob unknown to registry",
         (
@@ -57,9 +62,7 @@ _HINTS: Final = (
             "only with validation.manifests.urls.allow in its configuration"
         ),
     ),
-    (r"HTTP request to an HTTPS server", "the registry speaks https: leave --plain-http away"),
 )
-"""What the words of registries mean for whoever reads them."""
 
 OTHER_DIGEST: Final = (
     "many registries take manifests by their sha256 only, and a digest cannot be changed on the "
@@ -68,6 +71,8 @@ OTHER_DIGEST: Final = (
 """What to do where content is refused whose digest is of another algorithm."""
 
 _MUST_EXIST: Final = "some registries (ECR) want a repository to be created first"
+
+_TAKES_NOTHING: Final = "the registry may be read-only"
 
 _NOT_SUPPORTED: Final = (
     r"manifest invalid|MANIFEST_INVALID|unsupported|UNSUPPORTED|media ?type|mediatype"
@@ -137,6 +142,8 @@ class Refusal:
             case 404:
                 hint = hint or (_MUST_EXIST if writes else "")
                 return NotFound(f"{self.side}: {self.what} is not there{self._aside}", hint=hint)
+            case 405 if self.method == "POST":
+                return ReadOnly(message, hint=hint or _TAKES_NOTHING)
             case 429:
                 return RateLimited(message, hint=hint, reset_s=self.retry_after_s)
             case 400 | 500 if writes and self.envelope.has(*CHILDREN_CODES):
@@ -170,7 +177,7 @@ class Refusal:
         return f" ({self.envelope.words})" if self.envelope.words else ""
 
     def _hint(self) -> str:
-        for pattern, hint in _HINTS:
+        for pattern, hint in _HINTS + (_HINTS_FOR_WRITES if self.method in _WRITES else ()):
             if re.search(pattern, self.envelope.text, re.IGNORECASE):
                 return hint
         return ""
@@ -185,7 +192,7 @@ class Refusal:
 
     def _refused_hint(self) -> str:
         if self.status == 405:
-            return "the registry may be read-only"
+            return _TAKES_NOTHING
         if self.status == 413:
             return "a limit of the registry, or of a proxy in front of it"
         if self.status in {400, 415} and re.search(_NOT_SUPPORTED, self.envelope.words):

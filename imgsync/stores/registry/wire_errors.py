@@ -37,6 +37,16 @@ FOREIGN: Final = (exceptions.HTTPError, OSError)
 Ours are of neither, so what reading a body raises while it is sent passes through.
 """
 
+_OF_THE_CLOCK: Final = "renew it, or put this host's clock right (date)"
+_OF_THE_NAME: Final = "name the registry as its certificate does"
+_CERTIFICATE_HINTS: Final = {
+    9: _OF_THE_CLOCK,
+    10: _OF_THE_CLOCK,
+    62: _OF_THE_NAME,
+    64: _OF_THE_NAME,
+}
+"""By OpenSSL's X509_V_ERR_…: not yet valid, expired, another host's, another address's."""
+
 
 def turned(error: BaseException, origin: Origin, *, via_proxy: bool = False) -> ImgsyncError | None:
     """Our error for a foreign one, or None if it is no matter of the network."""
@@ -87,9 +97,12 @@ def _untrusted(error: BaseException, origin: Origin) -> Untrusted:
         )
     if isinstance(error, ssl.SSLCertVerificationError):
         why = error.verify_message or "certificate verification failed"
+        advice = _CERTIFICATE_HINTS.get(
+            error.verify_code, f"give its CA with --ca-file {where}=FILE"
+        )
         return Untrusted(
             f"{where}: its certificate is not trusted: {why}",
-            hint=f"give its CA with --ca-file {where}=FILE, or --insecure-host {where}",
+            hint=f"{advice}, or --insecure-host {where}",
         )
     if "CERTIFICATE_REQUIRED" in reason:
         return Untrusted(

@@ -66,14 +66,15 @@ def test_the_wrong_host_and_an_expired_certificate_are_told(
     authority: Authority, client: Client
 ) -> None:
     ca = ForHosts(str(authority.ca))
-    for certificate, why in (
-        (authority.issue("elsewhere.example"), "not valid for '127"),
-        (authority.issue(expired=True), "expired"),
+    for certificate, why, hint in (
+        (authority.issue("elsewhere.example"), "not valid for '127", "as its certificate does"),
+        (authority.issue(expired=True), "expired", "clock"),
     ):
         with Registry(certificate=certificate) as server:
             store = client.repository(server.host, "a/b", ca_files=ca)
-            with pytest.raises(Unreachable, match=why):
+            with pytest.raises(Unreachable, match=why) as caught:
                 store.missing([DATA])
+            assert hint in caught.value.hint
 
 
 def test_a_client_certificate_is_shown_where_it_is_asked_for(

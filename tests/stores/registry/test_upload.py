@@ -15,6 +15,7 @@ from imgsync.errors import (
     NetworkError,
     NotFound,
     RateLimited,
+    ReadOnly,
     Refused,
 )
 from imgsync.stores.registry import upload_ways
@@ -263,9 +264,13 @@ def test_a_refusal_is_final(
 def test_a_read_only_registry_is_told(client: Client) -> None:
     with Registry(read_only=True) as server:
         store = client.repository(server.host, "a/b")
-        with pytest.raises(Refused, match="405") as caught:
+        with pytest.raises(ReadOnly, match="405") as caught:
             put(store, blob(LARGE), LARGE)
         assert caught.value.hint == "the registry may be read-only"
+        server.forget()
+        with pytest.raises(ReadOnly, match="405"):
+            put(store, blob(SMALL), SMALL)
+        assert not server.requests("POST", "/v2/"), "the first answer is remembered"
 
 
 class TestMounting:
