@@ -38,6 +38,9 @@ class Prefix:
             InvalidInput: it has a tag, or what stands first is no host as docker tells hosts.
         """
         name = text.removeprefix("docker://").rstrip("/")
+        if "://" in name:
+            msg = f"--to {text}: this is a URL, HOST/PROJECT is expected"
+            raise InvalidInput(msg, hint=f"did you mean {name.partition('://')[2]}?")
         registry, _, path = name.partition("/")
         if not is_host(registry):
             msg = f"--to {text}: {registry!r} is not a host: docker would take it for a path"

@@ -32,7 +32,7 @@ class Joined:
         for part in parts:
             if not isinstance(part, Listing):
                 msg = f"{part.side} cannot be taken together with other sources"
-                raise Conflict(msg, hint="name it alone")
+                raise Conflict(msg, hint="name it alone; where images go to is said with --to")
             self._sizes.update(part.sizes())
         self._bundle = self._join()
 

@@ -144,6 +144,13 @@ def test_existing_tags_follow_the_policy(
     assert new_registry.tags("site/team/app")["1.0"] == fixture_images.names[APP]["digest"]
 
 
+def test_two_sources_of_which_one_is_where_images_should_go(
+    site: Path, other_registry: Registry
+) -> None:
+    refused = imgsync("push", site, f"{other_registry.host}/site", code=2)
+    assert "--to" in refused.err
+
+
 def test_a_push_back_to_where_it_came_from_is_refused(
     registry: Registry, fixture_images: Images, repository: str, tmp_path: Path
 ) -> None:

@@ -159,7 +159,8 @@ def test_rules_come_from_a_file_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["harbor/tmp", "tmp", "h.example/A", "h.example/a:1", "h.example/"]
+    "text",
+    ["harbor/tmp", "tmp", "h.example/A", "h.example/a:1", "http://h.example/a", "h.example/"],
 )
 def test_a_prefix_is_a_host_and_a_path(text: str) -> None:
     if text == "h.example/":
@@ -167,6 +168,12 @@ def test_a_prefix_is_a_host_and_a_path(text: str) -> None:
         return
     with pytest.raises(InvalidInput, match="--to"):
         Prefix.parse(text)
+
+
+def test_a_url_is_no_prefix_and_what_was_meant_is_said() -> None:
+    with pytest.raises(InvalidInput, match="this is a URL") as caught:
+        Prefix.parse("https://h.example/a")
+    assert caught.value.hint == "did you mean h.example/a?"
 
 
 def test_a_prefix_is_written_as_it_was_typed() -> None:
