@@ -15,6 +15,7 @@ from imgsync.inspecting.facts import Facts, ImageFacts, ManifestFacts
 from imgsync.model.image_config import ImageConfig
 from imgsync.model.manifest import Manifest
 from imgsync.model.platform import PlatformChoice
+from imgsync.platforms import left_out_of
 from imgsync.presence import held_by, is_containerd
 from imgsync.reporting.evidence import about_of, kind_of_document
 from imgsync.stores.archive.archive import Archive
@@ -24,12 +25,13 @@ from imgsync.verifying.configs import Configs, image_manifests, platforms_of_con
 from imgsync.walk import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from imgsync.completeness import PlatformState
     from imgsync.model.bundle import Bundle, Root
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
+    from imgsync.model.platform import Platform
     from imgsync.stores import Holding
     from imgsync.walk import Graph
 
@@ -61,18 +63,13 @@ def inspect(holding: Holding, *, choice: PlatformChoice = ALL, jobs: int = 8) ->
         completeness(graph, root.descriptor, present, platforms=platforms).of(choice)
         for root in bundle.roots
     ]
-    there = {
-        item.digest: item.size
-        for item in graph.closure(root.descriptor for root in bundle.roots)
-        if present(item)
-    }
-    users = Counter(
-        item.digest for root in bundle.roots for item in graph.closure([root.descriptor])
-    )
+    closures = [_closure(graph, root.descriptor, choice, platforms) for root in bundle.roots]
+    there = {item.digest: item.size for part in closures for item in part if present(item)}
+    users = Counter(item.digest for part in closures for item in part)
     docker = DockerEyes(holding, graph, present, platforms)
     images = []
-    for root, state in zip(bundle.roots, states, strict=True):
-        mine = [item.digest for item in graph.closure([root.descriptor]) if item.digest in there]
+    for root, state, closure in zip(bundle.roots, states, closures, strict=True):
+        mine = [item.digest for item in closure if item.digest in there]
         facts = tuple(_manifest_facts(state, graph, configs))
         images.append(
             ImageFacts(
@@ -118,6 +115,13 @@ def _about(root: Root, graph: Graph) -> tuple[Digest | None, str]:
     if about is None or document is None:
         return about, ""
     return about, str(kind_of_document(document, root.tag)[0])
+
+
+def _closure(
+    graph: Graph, root: Descriptor, choice: PlatformChoice, platforms: Mapping[Digest, Platform]
+) -> list[Descriptor]:
+    left_out = left_out_of(graph, root, choice, platforms)
+    return [item for item in graph.closure([root]) if item.digest not in left_out]
 
 
 def _labels(states: Iterable[PlatformState]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     ReadMany = Callable[[Sequence[Descriptor]], Iterable[Read]]
 
-HINT = "choose one of those, or go on without it: --platform-missing skip"
+HINT = "choose one of those, or leave the image out"
 
 
 def platforms_of(
@@ -62,8 +62,11 @@ def absent_of(
     platforms: Mapping[Digest, Platform],
     *,
     skip_missing: bool = False,
+    hint: str = HINT,
 ) -> set[Digest]:
     """The configs and layers below ``root`` that the choice leaves out.
+
+    ``hint`` is what to do where a platform that was named is lacking.
 
     Raises:
         NotFound: the image lacks a platform that was named (unless ``skip_missing``), or has
@@ -71,17 +74,23 @@ def absent_of(
     """
     if choice.is_all:
         return set()
-    manifests = list(graph.manifests(root))
     images = [
         platforms[descriptor.digest]
-        for descriptor, _ in manifests
+        for descriptor, _ in graph.manifests(root)
         if descriptor.digest in platforms and not platforms[descriptor.digest].is_unknown
     ]
     if images:
-        _check_choice(choice, images, skip_missing=skip_missing)
+        _check_choice(choice, images, skip_missing=skip_missing, hint=hint)
+    return left_out_of(graph, root, choice, platforms)
+
+
+def left_out_of(
+    graph: Graph, root: Descriptor, choice: PlatformChoice, platforms: Mapping[Digest, Platform]
+) -> set[Digest]:
+    """The same of an image that need not have any of the platforms."""
     kept: set[Digest] = set()
     left_out: set[Digest] = set()
-    for descriptor, manifest in manifests:
+    for descriptor, manifest in graph.manifests(root):
         side = kept if is_kept(descriptor, choice, platforms) else left_out
         side.update(child.digest for child in manifest.children)
     return left_out - kept
@@ -93,15 +102,15 @@ def describe(platforms: Iterable[Platform]) -> str:
 
 
 def _check_choice(
-    choice: PlatformChoice, images: Sequence[Platform], *, skip_missing: bool
+    choice: PlatformChoice, images: Sequence[Platform], *, skip_missing: bool, hint: str
 ) -> None:
     lacking = [wish for wish in choice.wanted if not any(image.satisfies(wish) for image in images)]
     if lacking and not skip_missing:
         msg = f"has no {describe(lacking)}; it has {describe(images)}"
-        raise NotFound(msg, hint=HINT)
+        raise NotFound(msg, hint=hint)
     if not any(choice.includes(image) for image in images):
         msg = f"has no platform of {choice}; it has {describe(images)}"
-        raise NotFound(msg, hint="choose one of those, or leave the image out")
+        raise NotFound(msg, hint=HINT)
 
 
 def is_kept(

@@ -116,7 +116,11 @@ def test_a_partial_bundle_tells_what_it_lacks(tmp_path: Path, images: Images) ->
 
 def test_only_the_platforms_that_were_chosen(images: Images) -> None:
     facts = inspect(memory_of(images), choice=PlatformChoice.parse(["linux/arm64"]))
-    assert image_of(facts, APP).platforms == ("linux/arm64",)
+    app, whole = image_of(facts, APP), image_of(inspect(memory_of(images)), APP)
+    assert app.platforms == ("linux/arm64",)
+    other = next(item for item in whole.manifests if item.platform == "linux/amd64")
+    own = [other.config, other.layers[-1]]
+    assert app.size == whole.size - sum(item.size for item in own if item is not None)
 
 
 def test_facts_are_json(tmp_path: Path, images: Images) -> None:

@@ -182,6 +182,7 @@ class Preparation:
                 request.choice,
                 platforms,
                 skip_missing=self._options.skip_missing_platforms,
+                hint="choose one of those, or go on without it: --platform-missing skip",
             )
         except ImgsyncError as error:
             self._fail(request.label, error)
