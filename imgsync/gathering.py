@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgsync.documents import reader_of
-from imgsync.errors import ImgsyncError, NotFound
-from imgsync.events import Failed, Report
+from imgsync.errors import AllFailed, ImgsyncError, NotFound
 from imgsync.model.bundle import AbsentReason
 from imgsync.platforms import absent_of, platforms_of
 from imgsync.walk import Graph, walk
@@ -34,17 +33,30 @@ class Gathered:
         originals: the same with the names that they have in the store.
         graph: the walk of all roots; its problems are those of documents that are not there.
         absent: what the store declares to be left out, or the choice of platforms leaves out.
+        unfit: what has not the platforms that were chosen, with the reasons.
     """
 
     roots: tuple[Root, ...]
     originals: tuple[Root, ...]
     graph: Graph
     absent: dict[Digest, AbsentReason]
+    unfit: tuple[tuple[Root, ImgsyncError], ...] = ()
+
+    @property
+    def failures(self) -> list[tuple[str, ImgsyncError]]:
+        """What is unfit, by what messages call it.
+
+        Raises:
+            AllFailed: no image is left.
+        """
+        failures = [(root.label, error) for root, error in self.unfit]
+        if failures and not any(root.name is not None for root in self.roots):
+            msg = "no image has the platforms that were chosen"
+            raise AllFailed(msg, failures)
+        return failures
 
 
-def gather(
-    holding: Holding, mapping: Mapping, selection: Selection, report: Report, *, jobs: int = 4
-) -> Gathered:
+def gather(holding: Holding, mapping: Mapping, selection: Selection, *, jobs: int = 4) -> Gathered:
     """Choose, walk and rename.
 
     Raises:
@@ -64,6 +76,7 @@ def gather(
 
     chosen = selection.chosen(bundle.roots, documents_of, side=holding.side)
     absent = dict(bundle.absent)
+    unfit: list[tuple[Root, ImgsyncError]] = []
     if not selection.choice.is_all:
         platforms = platforms_of(graph, [root.descriptor for root in chosen], read)
         kept: list[Root] = []
@@ -75,7 +88,7 @@ def gather(
             except ImgsyncError as error:
                 if len(chosen) == 1:
                     raise NotFound(f"{root.label} {error.message}", hint=error.hint) from None
-                report(Failed(root.label, error))
+                unfit.append((root, error))
                 continue
             kept.append(root)
             left_out |= out
@@ -85,4 +98,4 @@ def gather(
         # Content that another image needs stays, whatever this one's platforms are.
         absent.update(dict.fromkeys(left_out - needed, AbsentReason.PLATFORM))
         chosen = tuple(kept)
-    return Gathered(mapping.relocate(chosen), chosen, graph, absent)
+    return Gathered(mapping.relocate(chosen), chosen, graph, absent, tuple(unfit))

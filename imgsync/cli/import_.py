@@ -30,7 +30,7 @@ from imgsync.events import Noted
 from imgsync.gathering import gather
 from imgsync.model.volume_progress import SetProgress, set_progress
 from imgsync.model.volumes import volume_numbers
-from imgsync.receipts.arrivals import of_import
+from imgsync.receipts.arrivals import of_import, of_unfit
 from imgsync.stores import Locked
 from imgsync.stores.containerd.import_plan import ImportPlan
 from imgsync.stores.containerd.import_request import (
@@ -124,7 +124,8 @@ def import_(
     holding = holdings[0] if len(holdings) == 1 else Joined(holdings)
     lock = holding.lock() if isinstance(holding, Locked) else None
     volumes = volume_numbers(lock) if lock is not None else {}
-    gathered = gather(holding, mapping, selection, context.report, jobs=context.jobs)
+    gathered = gather(holding, mapping, selection, jobs=context.jobs)
+    unfit = gathered.failures
     _check_named(context, gathered, holding.side)
     roots = (*gathered.roots, *gathered.originals) if keep_names else gathered.roots
     node = host_platform()
@@ -143,11 +144,11 @@ def import_(
         plan = ImportPlan(containerd, roots, gathered.graph, holding, options, gathered.absent)
         plan.tell(context.report)
         if as_json:
-            say_json(plan_json(plan, volumes, rate))
+            say_json(plan_json(plan, volumes, rate, unfit=gathered.unfit))
         else:
             say(plan_text(plan, volumes, containerd.side, rate))
         check_room(containerd, plan.coming, plan.present, context.report)
-        raise_failures(plan.failures, len(plan.wanted), planned=True)
+        raise_failures([*unfit, *plan.failures], len(unfit) + len(plan.wanted), planned=True)
         return
     run = receipt.begin("import", zip(sources, holdings, strict=True))
     result = import_images(
@@ -159,18 +160,23 @@ def import_(
         context.report,
         absent=gathered.absent,
     )
-    receipt.write(
-        run,
-        [f"containerd:{context.containerd_options.namespace}"],
-        lambda: of_import(result, gathered.originals, mapping),
-        (result.n_moved, result.n_moved_bytes),
-    )
     progress = _progress(lock, result) if selection.is_all else None
-    if as_json:
-        say_json(result_json(result, volumes, progress))
-    else:
-        tell(result, volumes, progress)
-    raise_failures(result.failures, len(result.imported))
+    try:
+        receipt.write(
+            run,
+            [f"containerd:{context.containerd_options.namespace}"],
+            lambda: [
+                *of_import(result, gathered.originals, mapping),
+                *of_unfit(gathered.unfit, mapping),
+            ],
+            (result.n_moved, result.n_moved_bytes),
+        )
+    finally:  # what was done is told, whatever comes of its receipt
+        if as_json:
+            say_json(result_json(result, volumes, progress, unfit=gathered.unfit))
+        else:
+            tell(result, volumes, progress)
+    raise_failures([*unfit, *result.failures], len(unfit) + len(result.imported))
 
 
 def _open(context: Context, sources: tuple[str, ...], policy: Policy) -> list[Holding]:

@@ -10,14 +10,17 @@ from imgsync.errors import AllFailed, SomeFailed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from imgsync.completeness import Completeness
+    from imgsync.completeness import PlatformState
     from imgsync.errors import ImgsyncError
+    from imgsync.model.bundle import Root
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.model.volume_progress import SetProgress
     from imgsync.stores.containerd.import_plan import ImportPlan
     from imgsync.stores.containerd.import_request import Imported, ImportResult
     from imgsync.stores.containerd.wanted import Wanted
+
+    Unfit = Sequence[tuple[Root, ImgsyncError]]
 
 
 def tell(result: ImportResult, volumes: Mapping[Digest, int], progress: SetProgress | None) -> None:
@@ -60,11 +63,18 @@ def progress_line(progress: SetProgress) -> str:
 
 
 def result_json(
-    result: ImportResult, volumes: Mapping[Digest, int], progress: SetProgress | None
+    result: ImportResult,
+    volumes: Mapping[Digest, int],
+    progress: SetProgress | None,
+    *,
+    unfit: Unfit = (),
 ) -> dict[str, Any]:
     """The same for programs."""
     value: dict[str, Any] = {
-        "images": [_imported_json(image, volumes) for image in result.imported],
+        "images": [
+            *(_imported_json(image, volumes) for image in result.imported),
+            *(_unfit_json(root, error) for root, error in unfit),
+        ],
         "sent_objects": result.n_moved,
         "sent_bytes": result.n_moved_bytes,
     }
@@ -113,12 +123,19 @@ def plan_text(
 
 
 def plan_json(
-    plan: ImportPlan, volumes: Mapping[Digest, int], rate: int | None = None
+    plan: ImportPlan,
+    volumes: Mapping[Digest, int],
+    rate: int | None = None,
+    *,
+    unfit: Unfit = (),
 ) -> dict[str, Any]:
     """The same for programs (``docs/plan.md``); sizes in bytes, times in seconds."""
     sums = _Sums(plan)
     return {
-        "images": [_wanted_json(plan, wanted, volumes) for wanted in plan.wanted],
+        "images": [
+            *(_wanted_json(plan, wanted, volumes) for wanted in plan.wanted),
+            *(_unfit_json(root, error) for root, error in unfit),
+        ],
         "objects": sums.n_objects,
         "bytes": sums.n_bytes,
         "adopted_objects": sums.n_adopted,
@@ -181,7 +198,7 @@ def _verdict(image: Imported) -> str:
 
 def _imported_json(image: Imported, volumes: Mapping[Digest, int]) -> dict[str, Any]:
     return {
-        **_image_json(image.names, image.root, image.status, image.before, image.state),
+        **_image_json(image.names, image.root, image.status, image.before, image.state.states),
         "whole": image.state.is_whole,
         "runs_here": image.runs_here,
         **_rest_json(image.waiting_for, volumes, image.error),
@@ -195,11 +212,18 @@ def _wanted_json(plan: ImportPlan, wanted: Wanted, volumes: Mapping[Digest, int]
             wanted.root,
             plan.status(wanted),
             plan.others(wanted),
-            wanted.state,
+            wanted.state.states,
         ),
         "objects": len(wanted.carried) if wanted.error is None else 0,
         "bytes": wanted.carried_bytes if wanted.error is None else 0,
         **_rest_json(wanted.waiting_for, volumes, wanted.error),
+    }
+
+
+def _unfit_json(root: Root, error: ImgsyncError) -> dict[str, Any]:
+    return {
+        **_image_json((root.label,), root.descriptor, "failed", {}, ()),
+        **_rest_json((), {}, error),
     }
 
 
@@ -208,14 +232,14 @@ def _image_json(
     root: Descriptor,
     status: str,
     before: Mapping[str, Digest],
-    state: Completeness,
+    states: Iterable[PlatformState],
 ) -> dict[str, Any]:
     return {
         "names": list(names),
         "digest": str(root.digest),
         "status": status,
         "before": {name: str(digest) for name, digest in before.items()},
-        "platforms": [{"platform": item.label, "whole": item.is_whole} for item in state.states],
+        "platforms": [{"platform": item.label, "whole": item.is_whole} for item in states],
     }
 
 

@@ -166,16 +166,18 @@ def push(
         return
     run = receipt.begin("push", zip(sources, holdings, strict=True))
     result = run_push(planned, options, context.report)
-    receipt.write(
-        run,
-        [item.target.registry for item in items],
-        lambda: of_push(result, planned.graph),
-        (result.outcome.n_sent, result.outcome.n_sent_bytes),
-    )
-    if as_json:
-        say_json({**result_json(result), "harbor": projects_json(gate.projects.values())})
-    else:
-        tell(result)
+    try:
+        receipt.write(
+            run,
+            [item.target.registry for item in items],
+            lambda: of_push(result, planned.graph),
+            (result.outcome.n_sent, result.outcome.n_sent_bytes),
+        )
+    finally:  # what was done is told, whatever comes of its receipt
+        if as_json:
+            say_json({**result_json(result), "harbor": projects_json(gate.projects.values())})
+        else:
+            tell(result)
     raise_failures(result.failures, result.n_asked)
 
 

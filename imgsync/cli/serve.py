@@ -72,7 +72,9 @@ def serve(
     access = _access(htpasswd)
     tls = _tls(tls_cert, tls_key)
     holding = context.open_source(source)
-    gathered = gather(holding, mapping, selection, context.report, jobs=context.jobs)
+    gathered = gather(holding, mapping, selection, jobs=context.jobs)
+    for label, error in gathered.failures:
+        context.report(Failed(label, error))
     catalog = Catalog(gathered.roots, gathered.graph, gathered.absent)
     if not _is_loopback(address[0]) and access is open_to_all:
         context.report(Noted("everybody who reaches this host can read: no --htpasswd", "warning"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imgsync.documents import reader_of
-from imgsync.errors import Conflict, InvalidReference, NotFound
+from imgsync.errors import AllFailed, Conflict, ImgsyncError, InvalidReference, NotFound
 from imgsync.model.bundle import AbsentReason
 from imgsync.model.reference import Reference
 from imgsync.model.volumes import volume_numbers
@@ -41,7 +41,8 @@ def push_items(
     Raises:
         Conflict: without a mapping an image would go back to where it came from, or two images
             would land on one name.
-        NotFound: nothing was chosen, or an image lacks a platform that was named.
+        NotFound: nothing was chosen.
+        AllFailed: images have not the platforms that were chosen.
     """
     bundle = holding.bundle()
     roots = [_with_subject(root, bundle.roots, holding) for root in bundle.roots]
@@ -63,13 +64,21 @@ def push_items(
     lock = holding.lock() if isinstance(holding, Locked) else None
     volumes = volume_numbers(lock) if lock is not None else {}
     items = []
+    unfit: list[tuple[str, ImgsyncError]] = []
     for root in selection.chosen(roots, documents_of, side=holding.side):
         absent = dict(bundle.absent)
         if not selection.choice.is_all and root.subject is None:
-            left_out = absent_of(graph, root.descriptor, selection.choice, platforms)
+            try:
+                left_out = absent_of(graph, root.descriptor, selection.choice, platforms)
+            except NotFound as error:
+                unfit.append((root.label, error))
+                continue
             absent.update(dict.fromkeys(left_out, AbsentReason.PLATFORM))
         target = _target(root, mapping, tag_template)
         items.append(PushItem(root.label, root, target, holding, absent, volumes))
+    if unfit:
+        msg = "not all images have the platforms that were chosen; nothing is pushed"
+        raise AllFailed(msg, unfit)
     _check_targets(items, mapping)
     return sorted(items, key=lambda item: item.root.name is None or item.root.subject is not None)
 

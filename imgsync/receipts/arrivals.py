@@ -10,6 +10,7 @@ from imgsync.receipts.record import Amount, Arrival, NodeReached, source_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from imgsync.errors import ImgsyncError
     from imgsync.model.bundle import Root
     from imgsync.model.mapping import Mapping
     from imgsync.pushing.outcome import Pushed, PushResult
@@ -55,6 +56,21 @@ def of_import(result: ImportResult, roots: Iterable[Root], mapping: Mapping) -> 
     ]
 
 
+def of_unfit(unfit: Iterable[tuple[Root, ImgsyncError]], mapping: Mapping) -> list[Arrival]:
+    """One record for each image that has not the platforms that were chosen."""
+    return [
+        Arrival(
+            "failed",
+            source_of(root),
+            str(mapping.move(root).name),
+            root.descriptor.digest,
+            error=error.message,
+        )
+        for root, error in unfit
+        if root.name is not None
+    ]
+
+
 def of_seed(
     results: Iterable[NodeResult], mapping: Mapping, *, own_platform: bool
 ) -> list[Arrival]:
@@ -91,18 +107,7 @@ def _on_node(result: NodeResult, mapping: Mapping, own_platform: bool) -> list[A
         for arrival in of_import(result.result, result.originals, mapping)
     ]
     # What has nothing for this node's platform was not even begun.
-    return arrivals + [
-        Arrival(
-            "failed",
-            source_of(root),
-            str(mapping.move(root).name),
-            root.descriptor.digest,
-            error=error.message,
-            node=label,
-        )
-        for root, error in result.unfit
-        if root.name is not None
-    ]
+    return arrivals + [replace(arrival, node=label) for arrival in of_unfit(result.unfit, mapping)]
 
 
 def _imported(image: Imported, source: str, name: str) -> Arrival:

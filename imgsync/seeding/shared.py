@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from imgsync.events import Event, Failed
 from imgsync.gathering import Gathered, gather
 from imgsync.model.platform import PlatformChoice
 from imgsync.seeding.throttle import Rate, Throttled, ThrottledListing
@@ -81,19 +80,9 @@ class Shared:
         return self.turns.turn(what.kind if by_peer else "")
 
     def _gather(self, choice: PlatformChoice) -> ForPlatform:
-        failed: list[tuple[str, ImgsyncError]] = []
-
-        def note(event: Event) -> None:
-            if isinstance(event, Failed):
-                failed.append((event.what, event.error))
-            else:
-                self.report(event)
-
         selection = replace(self.request.selection, choice=choice)
-        found = gather(self._holding, self.request.mapping, selection, note)
-        roots = {root.label: root for root in self._holding.bundle().roots}
-        unfit = tuple((roots[label], error) for label, error in failed)
-        return ForPlatform(choice, found, unfit)
+        found = gather(self._holding, self.request.mapping, selection)
+        return ForPlatform(choice, found, found.unfit)
 
 
 def _throttled(source: Holding, rate: int | None) -> Holding:

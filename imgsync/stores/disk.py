@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgsync.errors import AccessDenied, NoSpace, NotFound, StoreError
+from imgsync.errors import AccessDenied, InvalidInput, NoSpace, NotFound, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from imgsync.errors import ImgsyncError
 
@@ -77,25 +77,54 @@ def check_file_size(path: Path, size: int) -> None:
             os.close(fd)
 
 
+def final_path(path: Path) -> Path:
+    """What a file is renamed to in the end: a symbolic link stays one, and leads to it.
+
+    Raises:
+        InvalidInput: a device or a pipe is there: a rename would take it away from everybody.
+    """
+    if is_special(path):
+        msg = f"{path} is no file: a device or a pipe"
+        raise InvalidInput(msg, hint="give the path of a file; - is standard output")
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def is_special(path: Path) -> bool:
+    """Whether something is there that is neither a file nor a folder."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Let ``path`` hold these bytes, or what it held before, whatever happens in between.
 
+    To a device or a pipe they are written as they are.
+
     Raises:
-        NoSpace, NotFound, AccessDenied, StoreError: it cannot be written; what was there stays.
+        NoSpace, NotFound, AccessDenied, StoreError: it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with turn_os_errors(path):
+        if is_special(path):
+            path.write_bytes(data)
+            return
+        final = final_path(path)
+        partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
         try:
             fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
             with os.fdopen(fd, "wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(fd)
-            partial.replace(path)
-            sync_folder(path.parent)
+                os.fsync(file.fileno())
+            partial.replace(final)
         except BaseException:
-            partial.unlink(missing_ok=True)
+            discard(partial)
             raise
+        sync_folder(final.parent)
+
+
+def discard(path: Path) -> None:
+    """Delete what is of no use after a failure; it must not hide why that was."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def pwrite_all(fd: int, data: bytes, offset: int) -> None:

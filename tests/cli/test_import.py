@@ -120,6 +120,26 @@ def test_some_platforms(
     assert "partial: linux/arm64" in other.out
 
 
+def test_images_without_the_platform_that_was_chosen_have_failed(
+    load: Callable[..., Ran], containerd: Containerd, namespace: str, archive: Path
+) -> None:
+    arm = ("--platform", "linux/arm64", "--image", "*/team/app:1.1", "--image", "*/layers/zstd:1")
+    for more in (("--dry-run",), ("--format", "json")):
+        ran = load(archive, *arm, *more, code=3)
+        assert "1 of 2 images" in ran.err
+        assert "registry.example/layers/zstd:1: has no linux/arm64; it has linux/amd64" in ran.err
+        assert "--platform-missing" not in ran.err
+    statuses = {image["names"][0]: image["status"] for image in ran.json["images"]}
+    assert statuses["registry.example/layers/zstd:1"] == "failed"
+    assert "registry.example/team/app:1.1" in containerd.images(namespace)
+    s390x = ("--platform", "linux/s390x", *arm[2:])
+    assert "no image has the platforms that were chosen" in load(archive, *s390x, code=5).err
+
+
+def test_a_rate_is_for_plans_only(load: Callable[..., Ran], archive: Path) -> None:
+    assert "--dry-run" in load(archive, "--rate", "20MB/s", code=2).err
+
+
 def test_from_a_registry(
     load: Callable[..., Ran],
     containerd: Containerd,

@@ -144,6 +144,31 @@ def test_existing_tags_follow_the_policy(
     assert new_registry.tags("site/team/app")["1.0"] == fixture_images.names[APP]["digest"]
 
 
+def test_images_without_the_platform_that_was_chosen_are_all_named(
+    site: Path, new_registry: Registry
+) -> None:
+    chosen = (
+        "--platform",
+        "linux/arm64",
+        "--rewrite-index",
+        "--image",
+        "registry.example/layers/*",
+    )
+    refused = imgsync("push", site, "--to", f"{new_registry.host}/site", *chosen, code=5)
+    for name in ("zstd", "none", "no-layers"):
+        assert f"layers/{name}:1: has no linux/arm64; it has linux/amd64" in refused.err
+    assert new_registry.repositories() == set()
+
+
+def test_what_was_pushed_is_told_even_where_its_receipt_cannot_be_written(
+    site: Path, new_registry: Registry
+) -> None:
+    push = ("push", site, "--to", f"{new_registry.host}/site", "--image", "*/team/app:1.0")
+    failed = imgsync(*push, "--receipt", "/dev/full", code=9)
+    assert "/team/app:1.0 sha256:" in failed.out
+    assert "/dev/full: No space left on device" in failed.err
+
+
 def test_two_sources_of_which_one_is_where_images_should_go(
     site: Path, other_registry: Registry
 ) -> None:
