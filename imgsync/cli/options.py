@@ -22,6 +22,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from imgsync.cli.context import Context
 from imgsync.cli.option_values import ContainerdOptions
@@ -262,8 +263,18 @@ def source_labels_option(command: Callable[..., R]) -> Callable[..., R]:
 
 def dry_run_options(command: Callable[..., R]) -> Callable[..., R]:
     """``--dry-run`` and ``--rate``; the command gets ``dry_run`` and ``rate`` (bytes a second)."""
+
+    @wraps(command)
+    def with_dry_run(*args: Any, dry_run: bool, rate: int | None, **rest: Any) -> R:
+        # Of the environment it may be there for a command that it does limit: seed.
+        source = click.get_current_context().get_parameter_source("rate")
+        if not dry_run and source is ParameterSource.COMMANDLINE:
+            msg = "--rate says how long it would take, and limits nothing: it needs --dry-run"
+            raise click.UsageError(msg)
+        return command(*args, dry_run=dry_run, rate=rate, **rest)
+
     return _add(
-        command,
+        with_dry_run,
         click.option("--dry-run", is_flag=True, help="Show what would move, and change nothing."),
         click.option(
             "--rate",
