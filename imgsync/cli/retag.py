@@ -29,6 +29,7 @@ from imgsync.retagging import (
     rename_layout,
 )
 from imgsync.stores.archive.archive import Archive
+from imgsync.stores.archive.disk import final_path
 from imgsync.stores.archive.opening import open_archive
 from imgsync.stores.containerd.tagging import tag_image
 from imgsync.stores.image_layout import ImageLayout
@@ -164,10 +165,11 @@ def _write(
         case Layout():
             rename_layout(holding, renaming)
         case Archive():
-            changed = Path(output) if output is not None else path
-            if par2.forget(changed):
-                tell(f"{changed}: its parity was of other bytes, and is removed")
-            rename_bundle(holding, path, renaming, Path(output) if output is not None else None)
+            out = final_path(Path(output)) if output is not None else None
+            rename_bundle(holding, path, renaming, out)
+            # Not before: a refused change may be of a bundle that its parity would heal.
+            if (out is not None or renaming.changes) and par2.forget(out or path):
+                tell(f"{out or path}: its parity was of other bytes, and is removed")
         case _:
             refuse(holding, f"docker-archive:{path}")
 

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from imgsync.errors import ImgsyncError, NotFound
+from imgsync.errors import NotFound, StoreError
 from imgsync.stores.disk import turn_os_errors
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ PROGRAM: Final = "par2"
 _MAKING: Final = "parity.partial"
 
 
-class ParityFailed(ImgsyncError):
+class ParityFailed(StoreError):
     """par2 ended with an error; its last words are told."""
 
 

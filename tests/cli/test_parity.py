@@ -53,6 +53,27 @@ def test_parity_of_other_bytes_is_removed(site: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("site.tar*.par2"))
 
 
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [(("-o", "site.tar"), 2), (("--in-place", "--image", "none"), 5), (("--in-place",), 0)],
+)
+def test_a_retag_that_changes_nothing_keeps_the_parity(
+    site: Path, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...], code: int
+) -> None:
+    monkeypatch.chdir(site.parent)
+    files = sorted(site.parent.glob("site.tar*.par2"))
+    # Names that are under the prefix already stay.
+    imgsync("retag", "site.tar", "--to", "registry.example", *more, code=code)
+    assert sorted(site.parent.glob("site.tar*.par2")) == files
+
+
+def test_a_name_with_brackets_gets_parity_too(site: Path, tmp_path: Path) -> None:
+    imgsync("bundle", site, "-o", tmp_path / "site[1].tar", "--parity", "20")
+    names = {path.name for path in tmp_path.iterdir() if path.name.startswith("site[1].tar")}
+    assert "site[1].tar.par2" in names
+    assert not [name for name in names if "partial" in name]
+
+
 def test_an_unchanged_bundle_keeps_its_parity(site: Path, tmp_path: Path) -> None:
     before = {file.name: file.stat().st_mtime_ns for file in tmp_path.glob("site.tar*.par2")}
     imgsync("bundle", tmp_path / "images.tar", "-o", site, "--parity", "20")
