@@ -21,7 +21,7 @@ from imgsync.content import CHUNK_BYTES
 from imgsync.errors import InvalidInput
 from imgsync.events import Noted
 from imgsync.stores.archive.packed_file import is_packed_name
-from imgsync.stores.disk import turn_os_errors, write_whole
+from imgsync.stores.disk import final_path, turn_os_errors, write_whole
 from imgsync.stores.layout import Layout
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def make(
         path = _file_path(output, is_cut=volume_size is not None)
         if volume_size is None:
             return [
-                _output(output, bundle_to_file(requests, path, platform, options, context.report))
+                _output(
+                    str(path), bundle_to_file(requests, path, platform, options, context.report)
+                )
             ]
         made = bundle_to_volumes(requests, path, volume_size, platform, options, context.report)
         return [
@@ -147,7 +149,7 @@ def _file_path(output: str, *, is_cut: bool) -> Path:
     if not path.parent.is_dir():
         msg = f"{path.parent} is no folder"
         raise InvalidInput(msg, hint=f"make it first: mkdir -p {path.parent}")
-    return path
+    return final_path(path)
 
 
 def _output(path: str, bundled: Bundled) -> Output:

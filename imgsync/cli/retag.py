@@ -29,9 +29,9 @@ from imgsync.retagging import (
     rename_layout,
 )
 from imgsync.stores.archive.archive import Archive
-from imgsync.stores.archive.disk import final_path
 from imgsync.stores.archive.opening import open_archive
 from imgsync.stores.containerd.tagging import tag_image
+from imgsync.stores.disk import final_path
 from imgsync.stores.image_layout import ImageLayout
 from imgsync.stores.layout import Layout
 from imgsync.stores.open import read_target

@@ -10,6 +10,7 @@ import click
 from imgsync.cli.command import Command
 from imgsync.cli.output import human_size, say
 from imgsync.standalone.build import standalone as make
+from imgsync.stores.disk import final_path
 
 if TYPE_CHECKING:
     from imgsync.cli.context import Context
@@ -36,5 +37,5 @@ def standalone(context: Context, *, output: str) -> None:
     no Python, no pip, no C library, no network. Carry it beside the bundle.
     """
     context.after_interrupt = "nothing was made"
-    make(Path(output))
+    make(final_path(Path(output)))
     say(f"{output}: {human_size(Path(output).stat().st_size)}")

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from imgsync.stores.disk import turn_os_errors, write_whole
+from imgsync.cli.output import to_stdout
+from imgsync.stores.disk import write_whole
 
 STDOUT: Final = "-"
 
@@ -19,15 +20,10 @@ def write_output(path: str, data: bytes) -> None:
         NoSpace, NotFound, AccessDenied, StoreError: it cannot be written; what was there stays.
     """
     if path == STDOUT:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        with to_stdout():
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
         return
     if path.endswith(".gz"):
         data = gzip.compress(data, mtime=0)
-    final = Path(path)
-    if final.exists() and not final.is_file():
-        # A device or a pipe: nothing could be renamed over it.
-        with turn_os_errors(path):
-            final.write_bytes(data)
-        return
-    write_whole(final, data)
+    write_whole(Path(path), data)

@@ -46,8 +46,9 @@ def hold_lock(path: Path, command: str) -> Iterator[None]:
             "pid": os.getpid(),
             "since": time.time(),
         }
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(holder, sort_keys=True).encode()[:_MAX_BYTES], 0)
+        with turn_os_errors(path):
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, json.dumps(holder, sort_keys=True).encode()[:_MAX_BYTES], 0)
         yield
         os.ftruncate(fd, 0)
     finally:

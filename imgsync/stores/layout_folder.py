@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from imgsync.stores.disk import sync_folder, turn_os_errors
+from imgsync.stores.disk import discard, sync_folder, turn_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ class LayoutFolder:
                 os.fsync(fd)
                 Path(temporary).rename(path)
             except BaseException:
-                Path(temporary).unlink(missing_ok=True)
+                discard(Path(temporary))
                 raise
             finally:
                 os.close(fd)

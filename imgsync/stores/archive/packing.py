@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from imgsync.errors import InvalidArchive
 from imgsync.model.seek_table import FRAME_BYTES, SeekTable
-from imgsync.stores.disk import turn_os_errors
+from imgsync.stores.disk import discard, turn_os_errors
 from imgsync.stores.layout_folder import write_all
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def pack(
             write_all(out, end)
             os.fsync(out)
     except BaseException:
-        path.unlink(missing_ok=True)
+        discard(path)
         raise
     finally:
         os.close(out)

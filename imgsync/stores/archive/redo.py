@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from imgsync.errors import AccessDenied, Conflict, InvalidArchive, InvalidDigest, LockHeld
 from imgsync.model.bundle_files import blob_path
 from imgsync.model.digest import Digest
-from imgsync.stores.disk import pwrite_all, sync_folder, turn_os_errors
+from imgsync.stores.disk import discard, pwrite_all, sync_folder, turn_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,7 +164,7 @@ def _write_synced(path: Path, data: bytes) -> None:
         os.fsync(fd)
     except BaseException:
         # Without its checksum it says nothing, but a full disk is no place to leave it.
-        path.unlink(missing_ok=True)
+        discard(path)
         raise
     finally:
         os.close(fd)

@@ -17,7 +17,7 @@ from imgsync.model.tar_layout import tar_layout
 from imgsync.stores.archive.beside import read_signature, write_beside
 from imgsync.stores.archive.packed_tail import packed_tail
 from imgsync.stores.archive.redo import Redo, check_tail, rewrite_in_place
-from imgsync.stores.disk import check_room, pwrite_all, sync_folder, turn_os_errors
+from imgsync.stores.disk import check_room, discard, pwrite_all, sync_folder, turn_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ def renamed_to_file(
                 partial.rename(out)
                 sync_folder(out.parent)
         except BaseException:
-            partial.unlink(missing_ok=True)
+            discard(partial)
             raise
     finally:
         os.close(source)
