@@ -29,7 +29,7 @@ from imgsync.cli.failures import (
     text_of,
     text_of_bug,
 )
-from imgsync.cli.output import tell
+from imgsync.cli.output import tell, to_stdout
 from imgsync.errors import ImgsyncError
 
 if TYPE_CHECKING:
@@ -105,9 +105,15 @@ class Program(click.Group):
         """Run a command and end the process with its status."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        _open_what_is_closed()
         context = Context()
         with _signals_interrupt(context):
             status = self._run(context, args, prog_name or "imgsync", complete_var, extra)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            # It was told; Python would tell it again, and end with 120.
+            _forget_stdout()
         sys.exit(status)
 
     def _run(
@@ -124,28 +130,30 @@ class Program(click.Group):
                 result = super().main(
                     args, prog_name, complete_var, standalone_mode=False, obj=context, **extra
                 )
-                sys.stdout.flush()
+                with to_stdout():
+                    sys.stdout.flush()
             finally:
                 context.close()
         except click.ClickException as error:
             error.show()
             return USAGE
         except ImgsyncError as error:
-            tell(json_of(error) if context.wants_json_errors else text_of(error))
-            if context.debug:
-                _print_traceback(error)
-            return exit_code_of(error)
+            return _failed(context, error, error)
         except (click.Abort, KeyboardInterrupt):
             tell(f"imgsync: interrupted; {context.after_interrupt}")
             return INTERRUPTED
         except (_ReaderGoneError, BrokenPipeError):
             _forget_stdout()
             return READER_GONE
+        except OSError as error:
+            if error.filename is None:
+                return _bug(context, error)
+            from imgsync.stores.archive.disk import of_os_error  # noqa: PLC0415 - for a mistake
+
+            # A folder that this user may not look into: asking about any path in it fails.
+            return _failed(context, of_os_error(error, str(error.filename)), error)
         except Exception as error:  # noqa: BLE001 - the one place that may
-            tell(text_of_bug(error, debug=context.debug))
-            if context.debug:
-                _print_traceback(error)
-            return exit_code_of(error)
+            return _bug(context, error)
         # `ctx.exit(code)` of click comes back as a number.
         return result if isinstance(result, int) else 0
 
@@ -190,11 +198,40 @@ def _signals_interrupt(context: Context) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _open_what_is_closed() -> None:
+    """Let what the caller has closed (``>&-``) go nowhere.
+
+    The next file that is opened would get its number, and whatever ctr or ssh print would be
+    written into it.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
 def _forget_stdout() -> None:
     """Let Python's own flush at exit go nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+def _failed(context: Context, error: ImgsyncError, cause: BaseException) -> int:
+    tell(json_of(error) if context.wants_json_errors else text_of(error))
+    if context.debug:
+        _print_traceback(cause)
+    return exit_code_of(error)
+
+
+def _bug(context: Context, error: Exception) -> int:
+    tell(text_of_bug(error, debug=context.debug))
+    if context.debug:
+        _print_traceback(error)
+    return exit_code_of(error)
 
 
 def _print_traceback(error: BaseException) -> None:

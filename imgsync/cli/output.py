@@ -7,12 +7,13 @@ passes `printable` first, so that none of them can move the cursor or rename a w
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _UNITS: Final = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP: Final = 1024
@@ -89,14 +90,42 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: str =
 
 def say(text: str) -> None:
     """Print a result."""
-    click.echo(printable(text))
+    with to_stdout():
+        click.echo(printable(text))
 
 
 def say_json(value: Any) -> None:
     """Print a result for programs; the escapes of JSON leave no control characters."""
-    click.echo(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True))
+    with to_stdout():
+        click.echo(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True))
 
 
 def tell(text: str) -> None:
-    """Print what is no result: progress, notes, errors."""
-    click.echo(printable(text), err=True)
+    """Print what is no result: progress, notes, errors.
+
+    A log on a full disk must not end what runs; a reader that has gone does, as everywhere.
+    """
+    try:
+        click.echo(printable(text), err=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
+
+
+@contextmanager
+def to_stdout() -> Iterator[None]:
+    """Around what is printed as a result.
+
+    Raises:
+        NoSpace, StoreError: it goes into a file that takes no more; a reader that has gone stays
+            a ``BrokenPipeError``.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from imgsync.stores.archive.disk import of_os_error  # noqa: PLC0415 - not for --help
+
+        raise of_os_error(error, "standard output") from error

@@ -160,8 +160,7 @@ class Json(Reporter):
             }
         else:
             value = json_of(event)
-        sys.stderr.write(json.dumps(value, sort_keys=True) + "\n")
-        sys.stderr.flush()
+        tell(json.dumps(value, sort_keys=True))
 
 
 class Bar(Reporter):

@@ -74,7 +74,8 @@ class OpenFile:
             status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             msg = f"{side} is not a file"
-            raise StoreError(msg, hint="give the path of a file" if side else "")
+            hint = "it is read at any place: write what comes through a pipe to a file first"
+            raise StoreError(msg, hint=hint if side else "")
         self.size = status.st_size
 
     @classmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgsync.errors import InvalidReference, NotFound, StoreError
+from imgsync.errors import InvalidInput, InvalidReference, NotFound, StoreError
 from imgsync.events import Report, ignore
 from imgsync.model.image_source import ImageSource, Transport
 from imgsync.model.reference import Reference
@@ -72,6 +72,9 @@ def read_target(text: str) -> ImageSource:
     Raises:
         InvalidReference, InvalidInput: it is none; where it looks like a path, that is said.
     """
+    if text == "-":
+        msg = "images are not read from standard input: they are read at any place"
+        raise InvalidInput(msg, hint="write what comes through a pipe to a file first")
     path = Path(text)
     if path.is_file() or (path / "oci-layout").is_file():
         return ImageSource(Transport.FILE, path=text)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Try
 
     Trying = Callable[..., Try]
+
+LAYOUT = f"{Path(__file__).parents[2]}/fixtures/images"
 
 COMMAND = """
     import sys, time
@@ -216,6 +219,12 @@ def test_what_nobody_expected_is_one_line_and_a_traceback_on_demand(trying: Tryi
     assert "Traceback" in run("try", "--debug").stderr
 
 
+def test_a_folder_that_may_not_be_looked_into_is_no_bug(trying: Trying) -> None:
+    result = trying(_raise(PermissionError(13, "Permission denied", "/root/site.tar")))()
+    assert result.exit_code == 5
+    assert result.stderr == "imgsync: /root/site.tar: Permission denied\n"
+
+
 def test_causes_are_told_on_demand(trying: Trying) -> None:
     error = NotFound("cannot be read")
     error.__cause__ = OSError(5, "Input/output error")
@@ -342,3 +351,22 @@ def test_the_console_script_is_installed() -> None:
     script = os.path.join(os.path.dirname(sys.executable), "imgsync")  # noqa: PTH118, PTH120
     done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"imgsync {__version__}\n"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_what_the_caller_has_closed_goes_nowhere(closed: str, tmp_path: Path) -> None:
+    bundle = f"{sys.executable} -m imgsync bundle oci:{LAYOUT} -o"
+    for name, how in (("a.tar", ">/dev/null"), ("b.tar", closed)):
+        subprocess.run(["sh", "-c", f"{bundle} {tmp_path / name} {how}"], check=True)
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+
+
+def test_results_that_do_not_fit_and_notes_that_do_not() -> None:
+    command = [sys.executable, "-m", "imgsync", "verify", LAYOUT]
+    with Path("/dev/full").open("wb") as full:
+        refused = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+        told = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, check=False)
+    assert refused.returncode == 9
+    assert b"standard output: No space left on device" in refused.stderr
+    assert told.returncode == 0
+    assert b"ok" in told.stdout

@@ -350,3 +350,11 @@ def test_nothing_is_written_to_the_archive(tmp_path: Path, images: Images) -> No
     stream = open_archive(path).open(Descriptor("", Digest.parse(images.names[NAME]["digest"]), 1))
     assert isinstance(stream, io.RawIOBase)
     assert not stream.writable()
+
+
+def test_what_comes_through_a_pipe_is_told_to_be_written_to_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for text in ("-", f"{tmp_path}/pipe"):
+        with pytest.raises(ImgsyncError) as caught:
+            opened(text)
+        assert "to a file first" in caught.value.hint
