@@ -166,8 +166,10 @@ def _named(roots: Sequence[Root]) -> Iterator[tuple[str, Root]]:
     """Each root under a name of its own.
 
     A name by digest says nothing more where a tag of its repository means that digest; containerd
-    has both of most images.
+    has both of most images. What is no image that runs has its name beside it in a bundle, and
+    elsewhere like any other: where it has a tag, that is its name.
     """
+    extras = Counter(root.extra for root in roots if root.name is None)
     tagged = {
         (root.name.name, root.descriptor.digest)
         for root in roots
@@ -177,7 +179,9 @@ def _named(roots: Sequence[Root]) -> Iterator[tuple[str, Root]]:
         name, digest = root.name, root.descriptor.digest
         if name is None:
             label = root.extra
-            yield label if label.endswith(str(digest)) else f"{label}@{digest}".lstrip("@"), root
+            is_tagged = ":" in label.rpartition("/")[2] and extras[label] == 1
+            is_name = is_tagged or label.endswith(str(digest))
+            yield label if is_name else f"{label}@{digest}".lstrip("@"), root
         elif name.tag or (name.name, digest) not in tagged:
             yield str(name), root
 

@@ -62,6 +62,16 @@ def test_nothing_differs(old: Path, tmp_path: Path) -> None:
         assert result.stdout.startswith("the same: 2 images, 10 objects, ")
 
 
+def test_what_runs_nowhere_has_its_tag_as_its_name_in_a_bundle_too(tmp_path: Path) -> None:
+    images = _images()
+    images.name("registry.example/charts/app:1", images.artifact("application/x", b"chart"))
+    layout = images.write_layout(tmp_path / "layout")
+    made = CliRunner().invoke(main, ["bundle", f"oci:{layout}", "-o", str(tmp_path / "a.tar")])
+    assert made.exit_code == 0, made.output
+    result = _diff(layout, tmp_path / "a.tar")
+    assert result.exit_code == 0, result.output
+
+
 def test_what_differs_is_a_table_and_status_10(old: Path, new: Path) -> None:
     result = _diff(old, new)
     assert (result.exit_code, result.stderr) == (10, "")
