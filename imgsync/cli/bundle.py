@@ -16,6 +16,7 @@ from imgsync.cli.command import Command
 from imgsync.cli.context import Context
 from imgsync.cli.inputs import STDIN, read_input
 from imgsync.cli.options import (
+    containerd_options,
     dry_run_options,
     format_option,
     mapping_options,
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
     "--with-imgsync", is_flag=True, help="Put imgsync beside it as one file, for the far side."
 )
 @dry_run_options
+@containerd_options
 @format_option
 @click.pass_obj
 def bundle(

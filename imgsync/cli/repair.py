@@ -9,7 +9,7 @@ import click
 
 from imgsync.cli.command import Command
 from imgsync.cli.context import Context
-from imgsync.cli.options import format_option
+from imgsync.cli.options import containerd_options, format_option
 from imgsync.cli.output import human_size, say, say_json
 from imgsync.errors import InvalidArchive, MissingContent
 from imgsync.parity import par2
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     "folder, containerd:; repeatable, tried before the registries.",
 )
 @click.option("--offline", is_flag=True, help="Ask no registry.")
+@containerd_options
 @format_option
 @click.pass_obj
 def repair(

@@ -69,6 +69,8 @@ def test_a_bundle_into_a_node(
     assert not [name for name in records if "registry.example" in name]
     assert "containerd has no place for it" in ran.err
     verified = imgsync("verify", "containerd:", "--require", "whole", *node)
+    imgsync("bundle", "containerd:", *node, "-o", tmp_path / "node.tar")
+    imgsync("repair", tmp_path / "node.tar", "--from", "containerd:", *node, "--offline")
     assert "harbor.example.com/tmp/team/app:1.0" in verified.out
     again = load(bundle, "--to", "harbor.example.com/tmp")
     assert f"harbor.example.com/tmp/team/app:1.0 {digest} unchanged, whole" in again.out
