@@ -148,7 +148,7 @@ class Program(click.Group):
         except OSError as error:
             if error.filename is None:
                 return _bug(context, error)
-            from imgsync.stores.archive.disk import of_os_error  # noqa: PLC0415 - for a mistake
+            from imgsync.stores.disk import of_os_error  # noqa: PLC0415 - for a mistake
 
             # A folder that this user may not look into: asking about any path in it fails.
             return _failed(context, of_os_error(error, str(error.filename)), error)

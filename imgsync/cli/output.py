@@ -126,6 +126,6 @@ def to_stdout() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        from imgsync.stores.archive.disk import of_os_error  # noqa: PLC0415 - not for --help
+        from imgsync.stores.disk import of_os_error  # noqa: PLC0415 - not for --help
 
         raise of_os_error(error, "standard output") from error
