@@ -45,8 +45,8 @@ def connection_options(
     """All that was typed; ``hosts`` are the registries that the command will speak to.
 
     Raises:
-        InvalidInput: an option is given twice for one host, a file cannot be read, a user has no
-            password, or it is not clear which registry a user is for.
+        InvalidInput: an option is given twice for one host, a file cannot be read, a folder is not
+            there, a user has no password, or it is not clear which registry a user is for.
     """
     return ConnectionOptions(
         plain_http=values["plain_http"],
@@ -57,7 +57,7 @@ def connection_options(
         certs=ForHosts.parse(values["cert"], "--cert"),
         keys=ForHosts.parse(values["key"], "--key"),
         credentials=_credentials(values, hosts, environ),
-        hosts_dir=_path(values["hosts_dir"]),
+        hosts_dir=_folder(values["hosts_dir"], "--hosts-dir"),
         authfile=_path(values["authfile"]),
         mirrors=tuple(Mirror.parse(text) for text in values["mirror"]),
         trusted_hosts=frozenset(map(host_name, values["trusted_host"])),
@@ -128,6 +128,14 @@ def _password(user: str, file: str, values: Mapping[str, Any], environ: Mapping[
         msg = f"the password of the user {user} is empty"
         raise InvalidInput(msg, hint="a shell that eats a $ in it? Single quotes keep it")
     return password
+
+
+def _folder(text: str | None, option: str) -> Path | None:
+    path = _path(text)
+    if path is not None and not path.is_dir():
+        msg = f"{option} {path}: there is no such folder"
+        raise InvalidInput(msg)
+    return path
 
 
 def _path(text: str | None) -> Path | None:

@@ -42,7 +42,7 @@ def password(monkeypatch: pytest.MonkeyPatch) -> str:
     return "se$cret"
 
 
-def test_values_are_for_all_hosts_or_for_one() -> None:
+def test_values_are_for_all_hosts_or_for_one(tmp_path: Path) -> None:
     options = _options(
         "--ca-file=all.pem",
         f"--ca-file={HARBOR}=its.pem",
@@ -50,7 +50,7 @@ def test_values_are_for_all_hosts_or_for_one() -> None:
         "--insecure-host=index.docker.io",
         "--mirror=docker.io=https://m.example/x/",
         "--trusted-host=tokens.example",
-        "--hosts-dir=/etc/containerd/certs.d",
+        f"--hosts-dir={tmp_path}",
     )
     assert options.ca_files == ForHosts("all.pem", {HARBOR: "its.pem"})
     assert options.is_plain_http("localhost:5000")
@@ -58,8 +58,13 @@ def test_values_are_for_all_hosts_or_for_one() -> None:
     assert options.is_insecure("docker.io")
     assert options.mirrors == (Mirror("docker.io", "https://m.example/x"),)
     assert options.trusted_hosts == {"tokens.example"}
-    assert str(options.hosts_dir) == "/etc/containerd/certs.d"
+    assert options.hosts_dir == tmp_path
     assert options.authfile is None
+
+
+def test_a_folder_of_settings_that_is_not_there_is_no_setting(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no such folder"):
+        _options(f"--hosts-dir={tmp_path}/certs")
 
 
 def test_flags_are_for_every_host() -> None:

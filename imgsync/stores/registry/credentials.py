@@ -90,10 +90,11 @@ class Credentials:
     def _read(self, path: Path) -> AuthFile | None:
         if path not in self._files:
             self._files[path] = read_auth_file(path)
-            if self._files[path] is None and self._must_exist:
-                msg = f"the auth file {path} is not there"
-                raise NotFound(msg, hint="imgsync login --authfile makes one")
-        return self._files[path]
+        file = self._files[path]
+        if file is None and self._must_exist:
+            msg = f"the auth file {path} is not there"
+            raise NotFound(msg, hint="imgsync login --authfile makes one")
+        return file
 
 
 def read_auth_file(path: Path) -> AuthFile | None:

@@ -10,10 +10,12 @@ urllib3, ssl and sockets end here, see `wire_errors`.
 from __future__ import annotations
 
 import threading
+import warnings
 from typing import TYPE_CHECKING, Final
 
 from requests import PreparedRequest
 from requests.structures import CaseInsensitiveDict
+from urllib3.exceptions import SystemTimeWarning
 
 from imgsync import __version__
 from imgsync.errors import Unreachable
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from imgsync.content import Readable
     from imgsync.stores.registry.adapter import Wire
     from imgsync.stores.registry.origin import Origin
+
+# Where the clock matters, the certificate is refused, and that says so in our words.
+warnings.filterwarnings("ignore", category=SystemTimeWarning)
 
 USER_AGENT: Final = f"imgsync/{__version__}"
 
