@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from imgsync.cli.inputs import take_stdin
+from imgsync.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,8 +54,20 @@ class FleetOptions:
         if self.password_on_stdin:
             take_stdin("the sudo password")
             return sys.stdin.readline().rstrip("\n")
+        if not _is_at_terminal():
+            msg = "--ask-become-pass needs a terminal, and there is none"
+            raise InvalidInput(msg, hint="--become-password-stdin reads it from standard input")
         password: str = click.prompt("sudo password on the nodes", hide_input=True, err=True)
         return password
+
+
+def _is_at_terminal() -> bool:
+    """Whether somebody can be asked, also where standard input is something else."""
+    try:
+        with Path("/dev/tty").open("rb"):
+            return True
+    except OSError:
+        return sys.stdin.isatty()
 
 
 def fleet_options(command: Callable[..., R]) -> Callable[..., R]:

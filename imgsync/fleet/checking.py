@@ -83,7 +83,7 @@ def check_fleet(hosts: Sequence[Host], request: FleetRequest, report: Report) ->
 def _check(ssh: Ssh, host: Host, request: FleetRequest, report: Report) -> NodeCheck:
     try:
         with Connection(ssh, host) as connection:
-            connection.open(session())
+            connection.open(session(), lambda event: report(OfNode(host.label, event)))
             containerd, platform = open_node(
                 connection, request.namespace, address=request.address, command=request.ctr
             )

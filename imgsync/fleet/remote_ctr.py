@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Final
 
 from imgsync.fleet.node_lock import node_locked
@@ -61,6 +62,11 @@ class RemoteCtr(Ctr):
         words = (*self.command, "--address", self.address, "--namespace", namespace, *args)
         return (*self._sudo(), *words) if self._become else (*_QUIET, *words)
 
+    def ended(self, namespace: str, *args: str, stdin: IO[bytes] | None = None) -> Ended:
+        """See `Ctr.ended`; without what ssh says of its own affairs."""
+        ended = super().ended(namespace, *args, stdin=stdin)
+        return replace(ended, err=self._connection.heard(ended.err))
+
     def start(
         self,
         namespace: str,
@@ -81,14 +87,21 @@ class RemoteCtr(Ctr):
         whole = (*self._sudo(), *inner) if self._become else (*_QUIET, *inner)
         with self._start(whole, subprocess.DEVNULL, subprocess.PIPE, subprocess.PIPE) as process:
             out, err = process.communicate()
-        return Ended(args, process.returncode, out, err.decode(errors="replace"))
+        return Ended(
+            args, process.returncode, out, self._connection.heard(err.decode(errors="replace"))
+        )
 
     def can_become(self) -> Ended:
         """Try sudo with a command that does nothing; only with ``become``."""
         words = (*self._sudo(), *self.command, "--version")
         with self._start(words, subprocess.DEVNULL, subprocess.PIPE, subprocess.PIPE) as process:
             out, err = process.communicate()
-        return Ended(("--version",), process.returncode, out, err.decode(errors="replace"))
+        return Ended(
+            ("--version",),
+            process.returncode,
+            out,
+            self._connection.heard(err.decode(errors="replace")),
+        )
 
     def _begin(self, words: tuple[str, ...], become: bool) -> subprocess.Popen[bytes]:
         """Any command runs on the node, with pipes; its standard error is nobody's."""

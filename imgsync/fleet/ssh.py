@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import select
 import shlex
 import subprocess
 import tempfile
+import threading
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from imgsync.errors import AccessDenied, ContainerdError, InvalidInput, Unreachable
+from imgsync.events import Noted, Report, Retried, ignore
 from imgsync.stores.containerd.command import environment
 
 if TYPE_CHECKING:
@@ -61,6 +64,24 @@ echo {_READY}
 cat >/dev/null
 """
 """What the holding session runs. POSIX shell; all that it writes is an empty file."""
+
+
+_REFUSED: Final = "Session open refused by peer"
+"""What ssh says when sshd's ``MaxSessions`` are in use; it then connects anew, by itself."""
+
+_SHARING: Final = ("mux_client_request_session:", "ControlSocket ")
+"""How what it says about that begins."""
+
+_DROPPED: Final = (
+    "kex_exchange_identification",
+    "connection reset by",
+    "connection closed by",
+    "not allowed at this time",
+)
+"""What is said where an sshd, perhaps that of a jump host, has too many at its door
+(``MaxStartups``): it drops some at random before they could say who they are."""
+
+_AGAIN_S: Final = (1.0, 2.0, 4.0)
 
 
 class ForwardingRefused(Unreachable):
@@ -115,13 +136,40 @@ class Connection:
     _err: IO[bytes] | None = field(default=None, init=False)
     _control: str = field(default="", init=False)
     _is_cut: bool = field(default=False, init=False)
+    _stopped: threading.Event = field(default_factory=threading.Event, init=False)
+    _report: Report = field(default=ignore, init=False)
+    _sharing: set[subprocess.Popen[bytes]] = field(default_factory=set, init=False)
+    _apart: set[subprocess.Popen[bytes]] = field(default_factory=set, init=False)
+    _most_sharing: int | None = field(default=None, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def open(self, session: str, timeout_s: float = CONNECT_S) -> None:
+    def open(self, session: str, report: Report = ignore, timeout_s: float = CONNECT_S) -> None:
         """Connect, and run the holding session; see `SESSION`.
+
+        Where an sshd on the way drops us because too many connect at once, again some seconds
+        later. ``report`` is told that, and what else is not as it should be.
 
         Raises:
             Unreachable, AccessDenied: ssh's own last words say why.
         """
+        self._report = report
+        for pause_s in _AGAIN_S:
+            try:
+                self._open(session, timeout_s)
+            except Unreachable as error:
+                if self._is_cut or not _is_dropped(error.message):
+                    raise
+                self.close()
+                # Not together with all the others that were dropped.
+                wait_s = pause_s * (0.5 + random.random())  # noqa: S311 - no secret
+                report(Retried("connecting", error.message, wait_s))
+                if self._stopped.wait(wait_s):
+                    raise
+            else:
+                return
+        self._open(session, timeout_s)
+
+    def _open(self, session: str, timeout_s: float) -> None:
         self._control = str(self.ssh.folder / os.urandom(4).hex())
         self._err = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         self.config = self._configured()
@@ -163,21 +211,27 @@ class Connection:
     def cut(self) -> None:
         """End it now: whatever runs over it fails; `close` is still to be called."""
         self._is_cut = True
-        master = self._master
-        if master is not None:
-            master.terminate()
+        self._stopped.set()
+        if self._master is not None:
+            self._master.terminate()
+        with self._lock:
+            # What shares the connection ends with it, unless ssh connected anew by itself.
+            for process in (*self._sharing, *self._apart):
+                process.terminate()
 
     @property
     def folder(self) -> str:
         """The folder on the node: mode 0700, and gone with the connection."""
         return self.facts["folder"][0]
 
-    def words(self, command: str) -> tuple[str, ...]:
-        """The words that run a line of shell on the node."""
+    def words(self, command: str, *, apart: bool = False) -> tuple[str, ...]:
+        """The words that run a line of shell on the node, ``apart`` by a connection of its own."""
         return (
             *self.ssh.command,
-            *("-o", "ControlMaster=no", "-o", f"ControlPath={self._control}"),
-            *("-o", "BatchMode=yes", "-T", *self.host.words, command),
+            *("-o", "ControlMaster=no"),
+            *("-o", f"ControlPath={'none' if apart else self._control}"),
+            *("-o", "BatchMode=yes", "-T", *(self._alive() if apart else ())),
+            *(*self.host.words, command),
         )
 
     def start(
@@ -194,7 +248,36 @@ class Connection:
             Unreachable: the connection has ended.
         """
         self._check()
-        return _start(self.words(command), stdin, stdout, stderr)
+        with self._lock:
+            for group in (self._sharing, self._apart):
+                group -= {process for process in group if process.poll() is not None}
+            most = self._most_sharing
+            is_apart = most is not None and len(self._sharing) >= most
+            process = _start(self.words(command, apart=is_apart), stdin, stdout, stderr)
+            (self._apart if is_apart else self._sharing).add(process)
+        return process
+
+    def heard(self, process_said: str) -> str:
+        """What a command said, without what ssh said of its connection; that is taken to heart.
+
+        Where sshd allows a connection no further session, further commands connect anew; so they
+        can be ended with the connection, and nobody wonders at words about sessions.
+        """
+        if _REFUSED not in process_said:
+            return process_said
+        with self._lock:
+            n_sharing = sum(1 for process in self._sharing if process.poll() is None)
+            is_news = self._most_sharing is None
+            if is_news or n_sharing < (self._most_sharing or 0):
+                self._most_sharing = n_sharing
+        if is_news:
+            text = (
+                "the node's sshd allows few sessions for a connection (MaxSessions); further "
+                "commands connect anew, which takes longer"
+            )
+            self._report(Noted(text, "warning"))
+        lines = process_said.splitlines(keepends=True)
+        return "".join(line for line in lines if not line.startswith(_SHARING))
 
     def start_with_agent(
         self, command: str, *, stdin: IO[bytes], stderr: IO[bytes]
@@ -313,7 +396,16 @@ class Connection:
         hint = ""
         if "host key verification" in lower:
             hint = "log in once by hand to see and take its key, or add it to known_hosts"
+        elif _is_dropped(lower):
+            hint = (
+                "an sshd on the way takes no more at once (MaxStartups)? fewer nodes at once: -j 2"
+            )
         return Unreachable(f"ssh: {text or f'status {master.returncode}'}", hint=hint)
+
+
+def _is_dropped(message: str) -> bool:
+    lower = message.lower()
+    return any(text in lower for text in _DROPPED)
 
 
 def _start(

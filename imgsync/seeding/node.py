@@ -59,7 +59,7 @@ class _Node:
         """
         shared, connection = self._shared, self._connection
         request = shared.request
-        connection.open(session())
+        connection.open(session(), self.report)
         containerd, platform = open_node(
             connection, request.namespace, address=request.address, command=request.ctr
         )

@@ -1,15 +1,19 @@
 """The files of a node: its sshd's configuration, and its accounts."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 PASSWORD = "it's a $ecret"
 """Of the user `operator`, on nodes where sudo asks for it."""
 
 
-def sshd_config(folder: Path, address: str, *, forwarding: bool) -> str:
-    """An sshd that knows one key, and asks nothing of the machine's own configuration."""
-    return f"""\
+def sshd_config(folder: Path, address: str, *, forwarding: bool, more: Sequence[str] = ()) -> str:
+    """An sshd that knows one key, and asks nothing of the machine's own configuration.
+
+    A line of ``more`` stands in place of ours with the same keyword.
+    """
+    ours = f"""\
 ListenAddress {address}:22
 HostKey {folder}/host_key
 AuthorizedKeysFile {folder}/authorized_keys
@@ -23,6 +27,9 @@ AllowTcpForwarding {"yes" if forwarding else "no"}
 MaxStartups 100:30:200
 PrintMotd no
 """
+    said = {line.split()[0] for line in more}
+    lines = [line for line in ours.splitlines() if line.split()[0] not in said]
+    return "\n".join([*lines, *more, ""])
 
 
 def write_accounts(folder: Path, sudo: str) -> None:

@@ -45,6 +45,7 @@ class NodeOptions:
         sudo: ``none``: the user is root; ``free``: a user who may become root without a password;
             ``password``: one who must give `PASSWORD`.
         containerd: whether containerd runs there.
+        sshd: more lines of its sshd's configuration.
     """
 
     forwarding: bool = True
@@ -52,6 +53,7 @@ class NodeOptions:
     unreachable: bool = False
     sudo: str = "none"
     containerd: bool = True
+    sshd: tuple[str, ...] = ()
 
 
 class Node:
@@ -264,7 +266,7 @@ class Nodes:
         folder.mkdir()
         _key(folder / "host_key")
         shutil.copy(self.folder / "id.pub", folder / "authorized_keys")
-        config = sshd_config(folder, address, forwarding=options.forwarding)
+        config = sshd_config(folder, address, forwarding=options.forwarding, more=options.sshd)
         (folder / "sshd_config").write_text(config)
         write_accounts(folder, options.sudo)
         return Node(namespace, address, folder, options)
