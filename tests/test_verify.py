@@ -174,6 +174,22 @@ def test_all_damage_is_found_with_everybody_it_concerns(tmp_path: Path, images: 
     assert all(item.advice for item in found.findings if item.level is Level.ERROR)
 
 
+def test_a_foreign_layer_that_was_left_out_is_named_as_such(
+    tmp_path: Path, fixture_images: Images
+) -> None:
+    """What oras and regctl write lacks them."""
+    name = "registry.example/windows/app:1"
+    foreign = [
+        part["digest"]
+        for part in fixture_images.closure(fixture_images.names[name])
+        if part.get("urls")
+    ]
+    found = archive(fixture_images.write_archive(tmp_path / "oci.tar", [name], leave_out=foreign))
+    assert foreign
+    assert [item.digest for item in found.findings] == [Digest.parse(text) for text in foreign]
+    assert all("a foreign layer" in item.advice for item in found.findings)
+
+
 def test_a_damaged_document_is_found(tmp_path: Path, images: Images) -> None:
     root = images.names[APP]["digest"]
     path = images.write_archive(tmp_path / "oci.tar", replace={root: images.blobs[root] + b" "})

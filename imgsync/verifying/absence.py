@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from imgsync.model.digest import Digest
 
 ADVICE = "import loads what is whole; for all of it, make a bundle from the registry"
+ADVICE_FOREIGN = (
+    "a foreign layer, which other tools leave out; bundle the image from its registry, with "
+    "--fetch-urls if that has no such layer"
+)
 
 
 def check_absence(
@@ -39,7 +43,9 @@ def check_absence(
         for item in lacking:
             if item.digest not in told:
                 told.add(item.digest)
-                yield users.finding(item.digest, "is absent")
+                yield users.finding(
+                    item.digest, "is absent", advice=ADVICE_FOREIGN if item.urls else ""
+                )
         if left_out:
             yield _one_line(root, state, left_out)
 
