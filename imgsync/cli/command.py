@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from imgsync.cli.commands import READS_ONLY
 from imgsync.cli.common_options import CONNECTION, OUTPUT, copies_of
-from imgsync.cli.context import NOTHING_CHANGED, Context
+from imgsync.cli.context import GOES_ON, Context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,8 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
+        for option in self.params:
+            _name_in_environment(option)
         self.params += copies_of((*CONNECTION, *OUTPUT))
         self.context_settings.setdefault("auto_envvar_prefix", ENVIRONMENT_PREFIX)
 
@@ -34,8 +36,8 @@ class Command(click.Command):
         """Run the command; the options of all commands go into its Context, not to it."""
         context = ctx.ensure_object(Context)
         context.use({name: take(ctx, name) for name in COMMON_NAMES})
-        if self.name in READS_ONLY:
-            context.after_interrupt = NOTHING_CHANGED
+        if self.name not in READS_ONLY:
+            context.after_interrupt = GOES_ON
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -43,6 +45,13 @@ class Command(click.Command):
         own = [option for option in self.get_params(ctx) if option.name not in COMMON_NAMES]
         write_options(ctx, formatter, "Options", own)
         write_common(ctx, formatter)
+
+
+def _name_in_environment(option: click.Parameter) -> None:
+    """Let ``--format`` be ``IMGSYNC_FORMAT``, whatever the parameter is called within."""
+    if isinstance(option, click.Option) and option.envvar is None and option.allow_from_autoenv:
+        name = next(name for name in (*option.opts, "--none") if name.startswith("--"))
+        option.envvar = f"{ENVIRONMENT_PREFIX}_{name.removeprefix('--').replace('-', '_').upper()}"
 
 
 COMMON_NAMES = tuple(str(option.name) for option in (*CONNECTION, *OUTPUT))

@@ -31,13 +31,14 @@ class Context:
         environ: where passwords may stand.
         output: how the run tells what it does.
         containerd_options: which containerd a ``containerd:`` name is of.
-        after_interrupt: what to tell a user who interrupts it.
+        after_interrupt: what to tell a user who interrupts it; until a command begins, nothing is
+            changed.
     """
 
     def __init__(self) -> None:
         self.output = OutputOptions()
         self.containerd_options = ContainerdOptions()
-        self.after_interrupt = GOES_ON
+        self.after_interrupt = NOTHING_CHANGED
         self._hosts: tuple[str, ...] = ()
         self.environ: Mapping[str, str] = os.environ
         self._connection: ConnectionOptions | None = None

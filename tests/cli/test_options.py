@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,6 +27,7 @@ from imgsync.model.map_rule import Rule
 from imgsync.model.mapping import Mapping
 from imgsync.model.platform import PlatformChoice
 from imgsync.model.selection import Selection
+from tests.images import Images
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +115,30 @@ def test_format_option_is_text_or_json() -> None:
     assert _given(format_option, "--format=json") == {"as_json": True}
 
 
+def test_the_environment_calls_an_option_as_the_command_line_does(trying: Trying) -> None:
+    got: list[Any] = []
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def inner(*args: Any, as_json: bool, selection: Selection, **rest: Any) -> Any:
+            got.append((as_json, selection.globs))
+            return command(*args, **rest)
+
+        return selection_options(format_option(inner))
+
+    trying(lambda _context: None, decorate)(
+        "try", env={"IMGSYNC_FORMAT": "json", "IMGSYNC_IMAGE": "a/* b"}
+    )
+    assert got == [(True, ("a/*", "b"))]
+
+
+@pytest.mark.parametrize("command", ["seed", "heal", "bundle"])
+def test_what_is_required_is_missed(command: str) -> None:
+    ended = CliRunner().invoke(main, [command, "x.tar"] if command == "seed" else [command])
+    assert ended.exit_code == 2
+    assert "Missing option" in ended.stderr
+
+
 def test_containerd_options_go_to_the_context(trying: Trying) -> None:
     seen: list[ContainerdOptions] = []
     run = trying(lambda context: seen.append(context.containerd_options), containerd_options)
@@ -135,6 +161,10 @@ def test_small_files_and_standard_input_are_read(
     assert read_input(str(tmp_path / "x"), what="the list") == b"here"
     with pytest.raises(InvalidInput, match=r"the list .*: Is a directory"):
         read_input(str(tmp_path), what="the list")
+    Images().write_archive(tmp_path / "site.tar")
+    with pytest.raises(InvalidInput, match="this is an archive") as caught:
+        read_input(str(tmp_path / "site.tar"), what="--have")
+    assert "site.tar.lock.json" in caught.value.hint
     with (tmp_path / "x").open() as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         assert read_input("-", what="the list") == b"here"
