@@ -94,13 +94,15 @@ def with_fleet(command: Callable[..., R], *, required: bool) -> Callable[..., R]
         )
         return command(*args, fleet=fleet, **rest)
 
+    # Current versions of click take None for a value that is there.
+    default: dict[str, Any] = {} if required else {"default": ""}
     options = (
         click.option(
             "-i",
             "--inventory",
             metavar="FILE",
-            default="" if not required else None,
             required=required,
+            **default,
             help="The nodes: a list of hosts, one a line (USER@HOST:PORT), HOST,HOST, or an "
             "Ansible inventory.",
         ),

@@ -56,7 +56,7 @@ def _read(text: str) -> tuple[Host, ...]:
     except OSError as error:
         msg = f"-i {text}: {error.strerror or error}"
         raise InvalidInput(
-            msg, hint="a file of hosts, an Ansible inventory, or HOST,HOST"
+            msg, hint="a file of hosts, an Ansible inventory, or HOST,HOST; one host is HOST,"
         ) from None
     content = raw.decode("utf-8-sig", errors="replace")
     if _SETTING.search(content):
