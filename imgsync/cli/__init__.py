@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
+_OPTIONS: Final = ("--help", "--version")
+"""What others have as a command."""
+
+
 class Program(click.Group):
     """The group of all commands, which are imported when they are needed."""
 
@@ -64,7 +68,7 @@ class Program(click.Group):
         if name not in COMMANDS and name not in ALIASES and not name.startswith("-"):
             from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
 
-            close = get_close_matches(name, [*COMMANDS, *ALIASES], 1)
+            close = get_close_matches(name, [*COMMANDS, *ALIASES, *_OPTIONS], 1)
             advice = f" Did you mean {close[0]}?" if close else ""
             ctx.fail(f"No such command {name!r}.{advice}")
         return super().resolve_command(ctx, args)

@@ -21,6 +21,7 @@ from imgsync.cli.inputs import read_input
 from imgsync.cli.options import containerd_options, format_option, mapping_options
 from imgsync.cli.output import say, say_json
 from imgsync.errors import InvalidImageList, InvalidInput, VerificationFailed
+from imgsync.events import Noted
 from imgsync.model.lock import Lock
 from imgsync.model.volumes import whole_lock
 from imgsync.nodes.against_lock import compare
@@ -109,8 +110,14 @@ def check(
         return
     if html:
         raise InvalidInput("--html is about many nodes", hint="name them: -i FILE")
+    containerd = context.containerd()
+    names = containerd.namespaces()
+    if containerd.namespace not in names:
+        there = f"; there are {', '.join(sorted(names))}" if names else ""
+        text = f"containerd has no namespace {containerd.namespace}{there}"
+        context.report(Noted(text, "warning"))
     facts = look(
-        context.containerd(),
+        containerd,
         host_platform(),
         context.report,
         with_hash=with_hash,

@@ -14,6 +14,8 @@ from imgsync.model.map_rule import is_host
 from imgsync.model.reference import DOCKER_IO, Reference
 
 STDIN: Final = "-"
+_TAR_MAGIC: Final = b"ustar"
+_TAR_MAGIC_AT: Final = 257
 _STDIN_FOR: Final = "imgsync.stdin"
 
 
@@ -27,10 +29,14 @@ def read_input(path: str, *, what: str) -> bytes:
         if path == STDIN:
             take_stdin(what)
             return sys.stdin.buffer.read()
-        return Path(path).read_bytes()
+        data = Path(path).read_bytes()
     except OSError as error:
         msg = f"{what} {path}: {error.strerror or error}"
         raise InvalidInput(msg) from error
+    if data[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC):
+        msg = f"{what} {path}: this is an archive, a text is expected"
+        raise InvalidInput(msg, hint=f"of a bundle, its lock says what it holds: {path}.lock.json")
+    return data
 
 
 def take_stdin(what: str) -> None:

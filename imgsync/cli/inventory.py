@@ -15,6 +15,7 @@ from imgsync.cli.output import human_size, say
 from imgsync.cli.targets import Target
 from imgsync.cli.written import STDOUT, write_output
 from imgsync.errors import NotFound
+from imgsync.events import Noted
 from imgsync.inventory.places import Place
 from imgsync.inventory.taking import Catalog, Found, found_in_holding, found_in_repository
 from imgsync.model.inventory import Inventory, of_lock
@@ -69,6 +70,8 @@ def inventory(
     whole = Inventory.make(targets, found(), taken=taken)
     if digests_only:
         whole = whole.without_repositories()
+    if not whole.digests:
+        context.report(Noted(f"{', '.join(targets)}: nothing is there", "warning"))
     raw = whole.to_bytes()
     write_output(output, raw)
     if output != STDOUT:

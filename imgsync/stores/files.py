@@ -75,6 +75,8 @@ class OpenFile:
         if not stat.S_ISREG(status.st_mode):
             msg = f"{side} is not a file"
             hint = "it is read at any place: write what comes through a pipe to a file first"
+            if stat.S_ISDIR(status.st_mode):
+                hint = "it is a folder; give the path of a file"
             raise StoreError(msg, hint=hint if side else "")
         self.size = status.st_size
 

@@ -98,6 +98,11 @@ def test_what_plain_ctr_left(
     assert lock.out.count("lacks") == len(NAMES)
 
 
+def test_a_namespace_that_is_not_there(node: list[str]) -> None:
+    ran = imgsync("check", *node[:-1], "k8s.oi")
+    assert "containerd has no namespace k8s.oi" in ran.err
+
+
 def test_a_lock_that_is_none(node: list[str], tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
     imgsync("check", *node, "--lock", tmp_path / "x.json", code=2)

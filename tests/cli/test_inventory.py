@@ -121,7 +121,10 @@ def test_a_registry_by_its_catalog_a_path_and_a_repository(
 def test_a_repository_that_is_not_there(registry: Registry, tmp_path: Path) -> None:
     result = _inventory(f"{registry.host}/nobody/has-this", "-o", tmp_path / "far.json")
     assert result.exit_code == 5
-    assert _inventory(f"{registry.host}/nobody/", "-o", tmp_path / "far.json").exit_code == 0
+    empty = _inventory(f"{registry.host}/nobody/", "-o", tmp_path / "far.json")
+    assert empty.exit_code == 0
+    assert "warning: " in empty.stderr
+    assert "nothing is there" in empty.stderr
     assert _read(tmp_path / "far.json").digests == frozenset()
 
 

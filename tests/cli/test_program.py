@@ -120,6 +120,8 @@ def test_a_misspelt_command_is_a_usage_error_with_a_suggestion() -> None:
     result = CliRunner().invoke(main, ["bundel"])
     assert result.exit_code == 2
     assert "Did you mean bundle?" in result.stderr
+    for word in ("help", "version"):
+        assert f"Did you mean --{word}?" in CliRunner().invoke(main, [word]).stderr
     assert "Did you mean" not in CliRunner().invoke(main, ["zzz"]).stderr
 
 

@@ -358,3 +358,11 @@ def test_what_comes_through_a_pipe_is_told_to_be_written_to_a_file(tmp_path: Pat
         with pytest.raises(ImgsyncError) as caught:
             opened(text)
         assert "to a file first" in caught.value.hint
+
+
+def test_a_lock_in_the_place_of_its_bundle(tmp_path: Path) -> None:
+    lock = tmp_path / "site.tar.lock.json"
+    lock.write_bytes(b'{"format": "imgsync.lock/1"}' + b" " * 600)
+    with pytest.raises(InvalidArchive) as caught:
+        open_archive(lock)
+    assert "the bundle is NAME.tar" in caught.value.hint

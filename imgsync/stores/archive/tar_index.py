@@ -97,9 +97,15 @@ def index_tar(file: ByPosition) -> TarIndex:
         return _Parser(file).parse()
     except InvalidArchive as error:
         error.message = f"{file.side}: {error.message.removeprefix(f'{file.side}: ')}"
-        error.hint = error.hint or "the file is damaged or was not made for images; get it again"
+        error.hint = error.hint or _advice(file)
         error.args = (error.message,)
         raise
+
+
+def _advice(file: ByPosition) -> str:
+    if file.read_at(0, 1) == b"{":
+        return "it is JSON: of NAME.tar.lock.json the bundle is NAME.tar"
+    return "the file is damaged or was not made for images; get it again"
 
 
 class _Parser:
