@@ -26,6 +26,7 @@ from imgsync.stores.containerd.anchors import Anchors
 from imgsync.stores.containerd.import_request import ImportOptions, ImportResult
 from imgsync.stores.containerd.importing import import_images
 from imgsync.stores.containerd.namespace import reference_of
+from imgsync.stores.containerd.room import check_room
 from imgsync.verifying.hashing import Prover
 from imgsync.walk import Graph, walk
 
@@ -153,14 +154,35 @@ def heal(
 ) -> ImportResult:
     """Remove what is rotten, bring what is missing, and prove it; one image stops no other.
 
+    Nobody comes in between: what is removed is what comes again.
+
     Raises:
-        LockHeld: another run works on the namespace.
+        LockHeld: another run works on the namespace; nothing was removed.
+        NoSpace: what is missing has no room; likewise, where that can be known.
         ContainerdError: containerd cannot be asked.
         ContentError: what came reads back as something else: the disk is failing.
     """
     healable = [item for item in plan.broken if item.error is None]
     if not healable:
         return ImportResult(())
+    with containerd.locked(report):
+        present = containerd.content.digests()
+        # What is rotten makes room for itself.
+        coming = {
+            entry for item in healable for entry in item.lacking if entry.digest not in present
+        }
+        check_room(containerd, coming, present, report)
+        return _heal(containerd, plan, healable, source, options, report)
+
+
+def _heal(
+    containerd: Containerd,
+    plan: HealPlan,
+    healable: Sequence[Broken],
+    source: Pool,
+    options: ImportOptions,
+    report: Report,
+) -> ImportResult:
     elsewhere = _remove(containerd, plan, report)
     before = containerd.images.all()
     result = import_images(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from imgsync.stores.containerd.lock import locked
 from tests.cli.run import imgsync
 from tests.images import Images
 from tests.upload import upload
@@ -286,4 +287,20 @@ def test_a_registry_that_does_not_have_it(
     containerd.damage_blob(bad)
     ran = imgsync("heal", *node, "--from", f"{registry.host}/nothing/", "--hash", code=4)
     assert f"{registry.host}/nothing does not have" in ran.err
+    assert bad in containerd.blobs(namespace)
+
+
+def test_nothing_is_removed_while_another_run_works_there(
+    node: list[str],
+    containerd: Containerd,
+    namespace: str,
+    images: Images,
+    source: Path,
+) -> None:
+    containerd.import_archive(source, namespace)
+    bad = _layers(images, 0)[0]
+    containerd.damage_blob(bad)
+    with locked(str(containerd.socket.resolve()), namespace):
+        ran = imgsync("heal", *node, "--from", source, "--hash", code=8)
+    assert "another imgsync works on" in ran.err
     assert bad in containerd.blobs(namespace)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 from imgsync.errors import ImgsyncError, InvalidInput, InvalidReference, NotFound
@@ -23,8 +25,7 @@ from imgsync.stores.containerd.parse import parse_containers
 from imgsync.stores.selected import Selected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterable, Iterator
 
     from imgsync.model.digest import Digest
     from imgsync.stores.containerd.command import Ctr
@@ -56,6 +57,7 @@ class Containerd:
         self.namespace = namespace
         self.content = Content(ctr, namespace)
         self.images = Images(ctr, namespace)
+        self._locked_by: int | None = None
 
     @property
     def side(self) -> str:
@@ -66,9 +68,24 @@ class Containerd:
         """Another namespace of the same containerd."""
         return Containerd(self.ctr, namespace)
 
-    def locked(self, report: Report = ignore) -> AbstractContextManager[None]:
-        """Keep other runs away from this namespace; see `Ctr.locked`."""
-        return self.ctr.locked(self.namespace, report)
+    @contextmanager
+    def locked(self, report: Report = ignore) -> Iterator[None]:
+        """Keep other runs away from this namespace.
+
+        Within the block the same thread may ask for it again, so that several steps can be one.
+
+        Raises:
+            LockHeld, ContainerdError: see `Ctr.locked`.
+        """
+        if self._locked_by == get_ident():
+            yield
+            return
+        with self.ctr.locked(self.namespace, report):
+            self._locked_by = get_ident()
+            try:
+                yield
+            finally:
+                self._locked_by = None
 
     def namespaces(self) -> list[str]:
         """All that there are."""

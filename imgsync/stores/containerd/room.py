@@ -107,7 +107,7 @@ def check_room(
         words = f"{needed:,} bytes are to come, and {disk.free:,} are free on {disk.mounted}"
         if not disk.may_shrink:
             msg = f"{containerd.side}: {words}; nothing was written"
-            hint = "free space there, imgsync rm shows how much; or choose images: --image GLOB"
+            hint = "free space there (imgsync rm says what it would free), or bring fewer images"
             raise NoSpace(msg, hint=hint)
         report(Noted(f"{containerd.side}: {words}, which is {disk.kind}", "warning"))
     elif containerd.namespace == _KUBERNETES:

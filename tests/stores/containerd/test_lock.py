@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from imgsync.errors import ContainerdError, LockHeld
 from imgsync.stores.containerd import lock
+from imgsync.stores.containerd.command import Ctr
 from imgsync.stores.containerd.lock import lock_name, locked
+from imgsync.stores.containerd.namespace import Containerd
 
 NOBODY = 65534
 
@@ -105,3 +108,15 @@ def test_a_link_in_place_of_the_lock_is_not_followed(own: Path, tmp_path: Path) 
     with pytest.raises(ContainerdError, match="cannot be opened"), locked("/run/a.sock", "k8s.io"):
         pass
     assert (tmp_path / "precious").read_text() == "keep"
+
+
+def test_several_steps_under_one_lock(shared: Path) -> None:
+    del shared
+    one, two = (Containerd(Ctr("/run/a.sock"), "k8s.io") for _ in range(2))
+    with one.locked(), one.locked():
+        with pytest.raises(LockHeld), two.locked():
+            pass
+        with ThreadPoolExecutor(1) as pool, pytest.raises(LockHeld):
+            pool.submit(one.locked().__enter__).result()
+    with two.locked():
+        pass
