@@ -87,10 +87,13 @@ def parse_digests(text: str) -> set[Digest]:
 
 
 def parse_content(text: str) -> dict[Digest, dict[str, str]]:
-    """The labels of each digest of ``content ls``, whose columns are separated by tabs."""
+    """The labels of each digest of ``content ls``, whose columns are separated by tabs.
+
+    By one or more: a short age (``1 second``) is filled up with them.
+    """
     found: dict[Digest, dict[str, str]] = {}
     for line in text.splitlines()[1:]:
-        cells = [cell.strip() for cell in line.split("\t")]
+        cells = [cell.strip() for cell in re.split(r"\t+", line)]
         try:
             digest = Digest.parse(cells[0])
         except InvalidDigest:

@@ -18,6 +18,7 @@ from imgsync.stores.containerd.parse import (
 )
 
 APP = "c6a2c5105bf6335adceb14d39550755f7838fd48dd9c34be0522da7794de52f9"
+SHORT = "24360ee0b74ee9e97ca1df9b671e124ac5aaede1ec324d875a9e2982e86e8e85"
 INDEX = "application/vnd.oci.image.index.v1+json"
 
 IMAGES_1_6 = (
@@ -110,6 +111,7 @@ def test_content_has_tabs() -> None:
         f"sha256:{APP}\t855B\tAbout a minute\t"
         "containerd.io/gc.ref.content.l.0=sha256:8c88,"
         "containerd.io/distribution.source.harbor.example.com=a/b,c/d\n"
+        f"sha256:{SHORT}\t84B\t1 second\t\ta=b\n"
     )
     assert parse_content(text) == {
         Digest("sha256", other): {},
@@ -117,6 +119,7 @@ def test_content_has_tabs() -> None:
             "containerd.io/gc.ref.content.l.0": "sha256:8c88",
             "containerd.io/distribution.source.harbor.example.com": "a/b,c/d",
         },
+        Digest("sha256", SHORT): {"a": "b"},
     }
 
 
