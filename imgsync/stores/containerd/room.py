@@ -36,16 +36,22 @@ _MAY_SHRINK: Final = ("bcachefs", "btrfs", "fuse", "zfs")
 """File systems that compress, or say what they like of their size: these are only warned of."""
 
 _SCRIPT: Final = """\
-[ -d "$1" ] && [ -r "$1" ] || exit 1
+store=$1
+if [ -z "$2" ] && [ ! -e "$store" ]; then
+    store=${1%/*}
+    [ -e "$store/io.containerd.metadata.v1.bolt/meta.db" ] || exit 1
+fi
+[ -d "$store" ] && [ -r "$store" ] || exit 1
 if [ -n "$2" ]; then
-    [ -e "$1/blobs/$2" ] || exit 1
+    [ -e "$store/blobs/$2" ] || exit 1
 else
     for at in "$1"/blobs/*/*; do [ ! -e "$at" ] || exit 1; done
 fi
-du -sk "$1/ingest" && df -PkT "$1"
+if [ -d "$store/ingest" ]; then du -sk "$store/ingest"; else echo 0; fi && df -PkT "$store"
 """
 """For a POSIX shell where containerd is. Arguments: its content store, and a blob that must be in
-it; so the store of another containerd, of the host of a container, is not taken for it."""
+it; so the store of another containerd, of the host of a container, is not taken for it. 1.7 and
+2.x make the folder, or the one in it, when the first content comes."""
 
 _DF: Final = re.compile(r"\s(\S+)\s+(\d+)\s+(\d+)\s+(\d+)\s+\d+%\s+(/.*)")
 _DU: Final = re.compile(r"(\d+)\s")
