@@ -20,13 +20,12 @@ from imgsync.cli.options import (
     selection_options,
 )
 from imgsync.cli.output import say, say_json
-from imgsync.cli.push_ctr import push_via_ctr
+from imgsync.cli.push_ctr import ViaCtr, refuse_for_ctr
 from imgsync.cli.push_output import plan_json, plan_text, raise_failures, result_json, tell
 from imgsync.cli.signing import (
     ReceiptOptions,
     check_signed,
     receipt_options,
-    refuse_unsigned,
     signers_option,
 )
 from imgsync.harbor.gate import HarborGate
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from imgsync.harbor.preflight import HarborOptions
     from imgsync.model.mapping import Mapping
     from imgsync.model.selection import Selection
+    from imgsync.pushing.outcome import Pushed
     from imgsync.pushing.targets import WhoHas
     from imgsync.referrers.choice import ReferrerChoice
     from imgsync.signing.policy import Policy
@@ -120,14 +120,10 @@ def push(
 ) -> None:
     """Send images to a registry, only what is missing there.
 
-    SOURCE is a bundle, another tool's archive, an OCI layout folder, or an image of a registry.
+    SOURCE is a bundle, another tool's archive, an OCI layout folder, an image of a registry, or
+    containerd:NAME.
     Everything is proved to be whole before the first write, and each tag is set last.
     """
-    if via == "ctr":
-        receipt.refuse("ctr does not say what it sent; leave --via ctr away")
-        refuse_unsigned(context, policy, sources)
-        push_via_ctr(context, sources, mapping, selection, as_json=as_json)
-        return
     holdings = []
     for source in sources:
         asked = read_target(source)
@@ -135,9 +131,20 @@ def push(
             context.speak_to([mapping.apply(asked.reference).registry])
         holdings.append(context.open_source(asked))
         check_signed(context, policy, holdings[-1], asked)
-    holding = holdings[0] if len(holdings) == 1 else Joined(holdings)
-    items = push_items(holding, mapping, selection, digest_tag)
-    context.speak_to(item.target.registry for item in items)
+    if via == "ctr":
+        refuse_for_ctr(holdings, selection, rewrite_index=rewrite_index)
+    are_apart = via == "ctr" or len(holdings) == 1
+    items = [
+        item
+        for holding in (holdings if are_apart else [Joined(holdings)])
+        for item in push_items(holding, mapping, selection, digest_tag)
+    ]
+    where = [item.target.registry for item in items]
+    context.speak_to(where)
+    by_ctr = ViaCtr(context) if via == "ctr" else None
+    failed: list[Pushed] = []
+    if by_ctr is not None:
+        items, failed = by_ctr.whole(items)
     options = PushOptions(
         jobs=context.jobs,
         retries=context.retries,
@@ -155,6 +162,7 @@ def push(
         who_has=_who_has(inventory) if inventory is not None else nobody,
         gate=gate,
     )
+    planned.pushed += failed
     if dry_run:
         if as_json:
             projects = projects_json(gate.projects.values())
@@ -165,11 +173,14 @@ def push(
         raise_failures(planned.failures, planned.n_asked, planned=True)
         return
     run = receipt.begin("push", zip(sources, holdings, strict=True))
-    result = run_push(planned, options, context.report)
+    if by_ctr is not None:
+        result = by_ctr.push(planned)
+    else:
+        result = run_push(planned, options, context.report)
     try:
         receipt.write(
             run,
-            [item.target.registry for item in items],
+            where,
             lambda: of_push(result, planned.graph),
             (result.outcome.n_sent, result.outcome.n_sent_bytes),
         )

@@ -96,15 +96,6 @@ class ReceiptOptions:
 
         return Run.begin(command, sources)
 
-    def refuse(self, why: str) -> None:
-        """Where a run can have no receipt.
-
-        Raises:
-            InvalidInput: one was asked for.
-        """
-        if self.file:
-            raise InvalidInput(f"--receipt cannot be had: {why}")
-
     def write(
         self,
         run: Run | None,
@@ -163,21 +154,6 @@ def check_signed(context: Context, policy: Policy, holding: Holding, asked: Imag
         context.report(Noted(f"{holding.side}: signed by {signed.signer}"))
         for line in signed.renamed[:10]:
             context.report(Noted(f"renamed after it was signed: {line}", "warning"))
-
-
-def refuse_unsigned(context: Context, policy: Policy, sources: Sequence[str]) -> None:
-    """`check_signed` of sources that something else opens.
-
-    Raises:
-        NotSigned: see `imgsync.signing.policy`.
-    """
-    if policy.allowed_signers is None:
-        return
-    from imgsync.stores.open import read_target  # noqa: PLC0415 - not for --help
-
-    for source in sources:
-        asked = read_target(source)
-        check_signed(context, policy, context.open_source(asked), asked)
 
 
 def _add(

@@ -1,12 +1,14 @@
 """imgsync push --via ctr: the famous failure, and how it ends."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.cli.run import imgsync
+from tests.cli.run import Ran, imgsync
 from tests.images import Images
 from tests.servers.containerd import Containerd
+from tests.servers.harbor import ADMIN, ADMIN_PASSWORD, Harbor, ImmutableRule
 from tests.servers.registry import Registry
 from tests.upload import upload
 
@@ -64,12 +66,53 @@ def test_the_famous_failure_and_the_same_through_imgsync(
         imgsync("bundle", name, "-o", tmp_path / "site.tar")
         imgsync("import", tmp_path / "site.tar", *node)
         imgsync("verify", f"containerd:{name}", *node, "--require", "whole")
-        said = imgsync(*push, *account)
+        receipt = tmp_path / "receipt.json"
+        planned = imgsync(*push, *account, "--dry-run", "--format", "json").json
+        assert not private.requests("PUT|POST|PATCH")
+        said = imgsync(*push, *account, "--receipt", receipt)
         assert "pushed" in said.out
+        written = json.loads(receipt.read_text())
+        assert [image["what"] for image in written["images"]] == ["pushed"]
+        # All of it was missing there, and that is what counts as sent.
+        digests = fixture_images.digests(APP)
+        n_bytes = sum(len(fixture_images.blobs[digest]) for digest in digests)
+        assert written["sent"] == {"objects": len(digests), "bytes": n_bytes}
+        assert planned["bytes"] == n_bytes
+        private.forget()
+        assert "unchanged" in imgsync(*push, *account).out
+        assert not private.requests("PUT|POST|PATCH")
         digest = fixture_images.names[APP]["digest"]
         assert private.tags(f"site/{repository}/team/app")["1.0"] == digest
         for blob in fixture_images.digests(APP):
             assert private.has_blob(blob)
+
+
+def test_a_harbor_is_asked_before(
+    fixture_images: Images, new_containerd: Containerd, namespace: str, tmp_path: Path
+) -> None:
+    archive = fixture_images.write_archive(tmp_path / "i.tar", [APP])
+    node = ("--address", new_containerd.socket, "-n", namespace)
+    imgsync("import", archive, *node)
+    with Harbor(users={}) as harbor:
+        harbor.project("site", immutable=[ImmutableRule("team/**", "1*")])
+        other = Images()
+        image = other.image([other.layer({"other": b"other"})], platform="linux/amd64")
+        other.name("registry.example/site/team/app:1.0", image)
+        upload(harbor.url, other, auth=(ADMIN, ADMIN_PASSWORD))
+        secret = tmp_path / "pw"
+        secret.write_text(ADMIN_PASSWORD)
+        login = ("--username", f"{harbor.host}={ADMIN}", "--password-file", secret)
+
+        def push(to: str, *more: str, code: int = 0) -> Ran:
+            words = ("push", f"containerd:{APP}", "--via", "ctr", *node, *login)
+            return imgsync(*words, "--to", f"{harbor.host}/{to}", *more, code=code)
+
+        harbor.forget()
+        assert "is immutable (rule" in push("site", code=5).err
+        assert "does not exist" in push("new", code=5).err
+        assert not harbor.count("PUT|POST|PATCH", "/v2/")
+        assert "pushed" in push("new", "--create-project").out
+        assert harbor.tags("new/team/app")["1.0"] == fixture_images.names[APP]["digest"]
 
 
 def test_only_images_of_a_namespace_go_through_ctr(tmp_path: Path, fixture_images: Images) -> None:

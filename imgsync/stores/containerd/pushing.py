@@ -104,14 +104,21 @@ def push_through_ctr(
         InvalidReference: a target has no tag: ``ctr`` would upload, succeed, and set none.
         ContainerdError: containerd cannot be asked.
     """
-    for push in pushes:
-        if not push.target.tag or push.target.digest is not None:
-            msg = f"{push.target} has no tag, and ctr sets none then"
-            raise InvalidReference(msg, hint="give it one, or push over HTTP, without --via ctr")
-    return _Push(containerd, access_of, confirm, report, retries).run(pushes)
+    return CtrPusher(containerd, access_of, confirm, report, retries).run(pushes)
 
 
-class _Push:
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """An image that was walked, and of which nothing is missing."""
+
+    record: ImageRecord
+    root: Descriptor
+    items: tuple[Descriptor, ...]
+
+
+class CtrPusher:
+    """The pushes of one run; each image is walked once."""
+
     def __init__(
         self,
         containerd: Containerd,
@@ -120,6 +127,11 @@ class _Push:
         report: Report,
         retries: int,
     ) -> None:
+        """See `push_through_ctr`; nothing is pushed yet.
+
+        Raises:
+            ContainerdError: containerd cannot be asked.
+        """
         self._containerd = containerd
         self._access_of = access_of
         self._confirm = confirm
@@ -127,8 +139,31 @@ class _Push:
         self._retries = retries
         self._present = containerd.content.digests()
         self._pushed: dict[str, dict[Digest, str]] = {}
+        self._walked: dict[Reference, _Whole] = {}
+
+    def check(self, source: Reference) -> None:
+        """Prove that an image is whole in the namespace.
+
+        Raises:
+            NotFound: it is not there.
+            MissingContent: ctr would stop at what it lacks.
+            ContentError, ContainerdError: it cannot be read.
+        """
+        if source in self._walked:
+            return
+        record = self._containerd.record(source)
+        root = self._containerd.descriptor(record)
+        graph = walk([root], reader_of(self._containerd))
+        self._check_whole(record, root, graph)
+        self._walked[source] = _Whole(record, root, tuple(graph.closure([root])))
 
     def run(self, pushes: Sequence[CtrPush]) -> list[CtrPushed]:
+        """What came of each; see `push_through_ctr`."""
+        for push in pushes:
+            if not push.target.tag or push.target.digest is not None:
+                msg = f"{push.target} has no tag, and ctr sets none then"
+                hint = "give it one, or push over HTTP, without --via ctr"
+                raise InvalidReference(msg, hint=hint)
         done = []
         for push in pushes:
             try:
@@ -139,11 +174,9 @@ class _Push:
         return done
 
     def _one(self, push: CtrPush) -> Descriptor:
-        record = self._containerd.record(push.source)
-        root = self._containerd.descriptor(record)
-        graph = walk([root], reader_of(self._containerd))
-        self._check_whole(record, root, graph)
-        items = list(graph.closure([root]))
+        self.check(push.source)
+        whole = self._walked[push.source]
+        record, root, items = whole.record, whole.root, whole.items
         self._offer_mounts(push.target, items)
         access = self._access_of(push.target.registry)
         toml = hosts_toml(
