@@ -14,7 +14,7 @@ SERVERS := docker-registry:docker-registry containerd:containerd ctr:containerd 
            nginx:nginx redis-server:redis-server ssh-keygen:openssh-client zstd:zstd \
            chromium:chromium par2:par2 ip:iproute2 ssh:openssh-client sudo:sudo
 
-.PHONY: test servers lint types pytest containerd format demo bench corruptions gap dist clean
+.PHONY: test servers lint types pytest containerd format demo bench corruptions gap dist dist-arm64 clean
 
 test: servers lint types pytest
 
@@ -76,6 +76,12 @@ fleet: $(STAMP)
 # A wheel, a wheelhouse, the standalone file and a Debian package, in dist/.
 dist: $(STAMP)
 	sh scripts/dist.sh $(BIN)/python
+
+# The file and the package for arm64, in dist/arm64/, on a Debian host of another architecture:
+# made and tried by qemu-user. Some minutes; docs/standalone.md has what came of it.
+dist-arm64: $(STAMP)
+	sh scripts/dist_arm64.sh $(BIN)/python build/arm64 dist/arm64
+	$(BIN)/python -m tests.bench.arm64 build/arm64/qemu dist/arm64/imgsync
 
 clean:
 	rm -rf $(VENV) .coverage .coverage.* htmlcov coverage.xml dist build \

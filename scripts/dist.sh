@@ -16,22 +16,6 @@ if [ -n "${IMGSYNC_STANDALONE:-}" ]; then
 else
     "$python" -m imgsync standalone -o "$out/imgsync"
 fi
-
-architecture=$(dpkg --print-architecture)
-root=$out/deb
-mkdir -p "$root/DEBIAN" "$root/usr/bin" "$root/usr/share/doc/imgsync"
-cp "$out/imgsync" "$root/usr/bin/imgsync"
-cp README.md docs/format.md "$root/usr/share/doc/imgsync/"
-cat >"$root/DEBIAN/control" <<CONTROL
-Package: imgsync
-Version: $version
-Architecture: $architecture
-Maintainer: the developers of imgsync <imgsync@localhost>
-Section: admin
-Priority: optional
-Description: carries container images across an air gap, every byte of them proved
- One file that needs neither Python nor a C library of the host.
-CONTROL
-dpkg-deb --root-owner-group --build "$root" "$out/imgsync_${version}_$architecture.deb" >/dev/null
-rm -rf "$root" "$out/wheelhouse"
+sh scripts/deb.sh "$out/imgsync" "$(dpkg --print-architecture)" "$version" "$out"
+rm -rf "$out/wheelhouse"
 (cd "$out" && sha256sum ./* >sha256sums && cat sha256sums)

@@ -34,7 +34,8 @@ def standalone(context: Context, *, output: str) -> None:
     """Make one file of imgsync for hosts without Python.
 
     It needs a Linux kernel of this machine's architecture, /proc, and a place for temporary files;
-    no Python, no pip, no C library, no network. Carry it beside the bundle.
+    no Python, no pip, no C library, no network. Carry it beside the bundle. For hosts of another
+    architecture make it on one of them; `make dist-arm64` in the sources does so by emulation.
     """
     context.after_interrupt = "nothing was made"
     make(final_path(Path(output)))

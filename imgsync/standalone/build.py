@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,11 @@ _OWN_FILE: Final = "STATICX_PROG_PATH"
 """Where staticx tells the program within it from which file it was started."""
 
 HINT: Final = "pip install 'imgsync[standalone]' and apt-get install patchelf binutils"
+
+HINT_ELSEWHERE: Final = (
+    "staticx has no wheel for this machine: docs/standalone.md says how it is compiled"
+)
+"""Where staticx has no wheel: on all machines but x86-64."""
 
 
 class BuildFailed(ImgsyncError):
@@ -84,7 +90,7 @@ def _check_tools() -> None:
     lacking += [tool for tool in ("patchelf", "objdump", "strip") if shutil.which(tool) is None]
     if lacking:
         msg = f"a standalone imgsync cannot be built here: {', '.join(lacking)} is not installed"
-        raise NotFound(msg, hint=HINT)
+        raise NotFound(msg, hint=HINT if platform.machine() == "x86_64" else HINT_ELSEWHERE)
 
 
 def _run(command: list[str], **environment: str) -> None:
