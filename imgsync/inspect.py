@@ -21,6 +21,7 @@ from imgsync.reporting.evidence import about_of, kind_of_document
 from imgsync.stores.archive.archive import Archive
 from imgsync.stores.archive.docker_save import DockerArchive
 from imgsync.stores.image_layout import ImageLayout
+from imgsync.stores.joined import Joined
 from imgsync.verifying.configs import Configs, image_manifests, platforms_of_configs, read_configs
 from imgsync.walk import walk
 
@@ -105,6 +106,9 @@ def form_of(holding: Holding, bundle: Bundle) -> str:
         if holding.index().is_ours:
             return f"imgsync bundle ({'partial, ' if bundle.absent else ''}{what})"
         return f"OCI layout ({what})"
+    if isinstance(holding, Joined):
+        kind = "volumes" if holding.lock() is not None else "sources"
+        return f"{holding.n_parts} {kind} together"
     return "containerd namespace" if is_containerd(holding) else "images"
 
 

@@ -23,6 +23,7 @@ from imgsync.reporting.gathering import report_of
 from imgsync.reporting.page import page
 from imgsync.reporting.tables import csv_of
 from imgsync.stores import Locked
+from imgsync.stores.joined import Joined
 
 if TYPE_CHECKING:
     from imgsync.model.digest import Digest
@@ -37,7 +38,7 @@ FORMATS: Final = ("html", "csv", "json")
     short_help="Write a page about what a bundle holds, for who must approve it.",
     epilog="Example: imgsync report site.tar -o site.html",
 )
-@click.argument("target")
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 @containerd_options
 @click.option(
     "--image", "globs", multiple=True, metavar="GLOB", help="Only these images; repeatable."
@@ -66,7 +67,7 @@ FORMATS: Final = ("html", "csv", "json")
 def report(
     context: Context,
     *,
-    target: str,
+    targets: tuple[str, ...],
     globs: tuple[str, ...],
     output: str,
     form: str | None,
@@ -76,8 +77,8 @@ def report(
 
     One HTML file that needs no other: images, platforms, digests, sizes, dates, what is shared,
     labels, signatures, SBOMs, and what is left out. TARGET is a bundle, another tool's archive, an
-    OCI layout folder, an image of a registry, or containerd: for a namespace. Nothing is proved;
-    verify does that.
+    OCI layout folder, an image of a registry, or containerd: for a namespace; several files or
+    folders, such as the volumes of a bundle, make one page. Nothing is proved; verify does that.
     """
     form = form or _form_of(output)
     if fleet_file and form == "csv":
@@ -85,13 +86,17 @@ def report(
     fleet = None
     if fleet_file:
         fleet = FleetFacts.parse(read_input(fleet_file, what="--fleet"), fleet_file)
-    holding = context.open_source(target)
+    holdings = [context.open_source(target) for target in targets]
+    holding = holdings[0] if len(holdings) == 1 else Joined(holdings)
     chosen = select_images(holding, Selection(globs), jobs=context.jobs)
-    path = Path(target)
+    paths = [Path(target) for target in targets]
+    labels = tuple(map(_label, targets))
+    are_files = all(path.is_file() for path in paths)
     found = report_of(
         chosen,
-        path.name if path.exists() else target,
-        file_size=path.stat().st_size if path.is_file() else None,
+        ", ".join(labels),
+        file_size=sum(path.stat().st_size for path in paths) if are_files else None,
+        files=labels if len(labels) > 1 else (),
         jobs=context.jobs,
     )
     if fleet is not None and fleet.lock not in _locks(holding):
@@ -101,6 +106,11 @@ def report(
     write_output(output, raw)
     if output != STDOUT:
         say(f"{output}: {len(found.images)} images, {human_size(len(raw))}")
+
+
+def _label(target: str) -> str:
+    path = Path(target)
+    return path.name if path.exists() else target
 
 
 def _locks(holding: Holding) -> set[Digest]:

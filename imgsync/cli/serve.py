@@ -15,6 +15,7 @@ from imgsync.cli.context import Context
 from imgsync.cli.inputs import read_input
 from imgsync.cli.options import containerd_options, mapping_options, selection_options
 from imgsync.cli.output import say
+from imgsync.cli.signing import check_signed, signers_option
 from imgsync.errors import InvalidInput
 from imgsync.events import Event, Failed, Noted
 from imgsync.gathering import gather
@@ -24,10 +25,12 @@ from imgsync.serve.connection import Served
 from imgsync.serve.htpasswd import Htpasswd
 from imgsync.serve.routes import Page
 from imgsync.serve.server import Server, parse_listen
+from imgsync.stores.open import read_target
 
 if TYPE_CHECKING:
     from imgsync.model.mapping import Mapping
     from imgsync.model.selection import Selection
+    from imgsync.signing.policy import Policy
 
 
 @click.command(
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 @click.option(
     "--htpasswd", metavar="FILE", help="Who may read: lines that htpasswd -B made (bcrypt)."
 )
+@signers_option
 @containerd_options
 @mapping_options
 @selection_options
@@ -60,6 +64,7 @@ def serve(
     tls_cert: str | None,
     tls_key: str | None,
     htpasswd: str | None,
+    policy: Policy,
     mapping: Mapping,
     selection: Selection,
 ) -> None:
@@ -71,7 +76,9 @@ def serve(
     address = parse_listen(listen)
     access = _access(htpasswd)
     tls = _tls(tls_cert, tls_key)
-    holding = context.open_source(source)
+    asked = read_target(source)
+    holding = context.open_source(asked)
+    check_signed(context, policy, holding, asked)
     gathered = gather(holding, mapping, selection, jobs=context.jobs)
     for label, error in gathered.failures:
         context.report(Failed(label, error))
@@ -95,10 +102,10 @@ def serve(
         report=report,
         log=None if context.output.quiet else log,
     ) as server:
-        for name in catalog.repositories(Page()):
-            say(f"{server.host}:{server.port}/{name}")
-        say(f"serving at {server.url}, until Ctrl-C")
         try:
+            for name in catalog.repositories(Page()):
+                say(f"{server.host}:{server.port}/{name}")
+            say(f"serving at {server.url}, until Ctrl-C")
             threading.Event().wait()
         except KeyboardInterrupt:
             say("stopped")

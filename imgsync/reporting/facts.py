@@ -195,6 +195,7 @@ class Report:
         n_objects, n_bytes: what is there, each object once.
         others: content that no runtime runs; the evidence about images is among it.
         failed: names that were asked for and left out when the bundle was made.
+        files: of several that make it up together, such as volumes, their names.
     """
 
     title: str
@@ -207,6 +208,7 @@ class Report:
     file_size: int | None = None
     failed: tuple[str, ...] = ()
     sizes: Mapping[Digest, int] = field(default_factory=dict, repr=False)
+    files: tuple[str, ...] = ()
 
     @property
     def platforms(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from imgsync.model.image_config import ImageConfig
 from imgsync.presence import held_by
 from imgsync.reporting.evidence import Evidence, Kind, about_of, kind_of_document
 from imgsync.reporting.facts import Absence, ImageReport, PlatformFacts, Report, column_of
-from imgsync.stores.image_layout import ImageLayout
+from imgsync.stores import Locked
 from imgsync.stores.selected import Selected
 from imgsync.verifying.configs import Configs, image_manifests, platforms_of_configs, read_configs
 from imgsync.walk import Graph, walk
@@ -30,9 +30,14 @@ if TYPE_CHECKING:
 
 
 def report_of(
-    holding: Holding, title: str, *, file_size: int | None = None, jobs: int = 8
+    holding: Holding,
+    title: str,
+    *,
+    file_size: int | None = None,
+    files: tuple[str, ...] = (),
+    jobs: int = 8,
 ) -> Report:
-    """What a store holds, as a report tells it.
+    """What a store holds, as a report tells it; ``files`` are those of several together.
 
     Raises:
         ImgsyncError: it cannot be read, or a document is damaged; what it lacks is no error.
@@ -53,7 +58,7 @@ def report_of(
             graph, root.descriptor, seen.is_there, platforms=platforms
         )
     inner = holding.inner if isinstance(holding, Selected) else holding
-    lock = inner.lock() if isinstance(inner, ImageLayout) else None
+    lock = inner.lock() if isinstance(inner, Locked) else None
     there = seen.sizes(roots)
     images = [root for root in bundle.roots if seen.is_image(root)]
     others = tuple(seen.others())
@@ -64,10 +69,12 @@ def report_of(
         len(there),
         sum(there.values()),
         others,
-        lock.descriptor().digest if lock is not None else None,
+        # Each of several volumes has its own, and there is no file with that of the set.
+        lock.descriptor().digest if lock is not None and len(files) < 2 else None,
         file_size,
         lock.failed if lock is not None else (),
         seen.sizes(root.descriptor for root in images),
+        files,
     )
 
 

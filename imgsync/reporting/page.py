@@ -259,7 +259,7 @@ def _check(report: Report) -> Markup:
         "This page describes, and proves nothing. It was made from the manifests and "
         "configurations; layers were not read. Whether signatures are good was not looked at."
     )
-    target = shlex.quote(report.title)
+    target = " ".join(map(shlex.quote, report.files or (report.title,)))
     commands = f"imgsync verify {target}"
     lock: tuple[Markup, ...] = ()
     if report.lock is not None:

@@ -41,6 +41,11 @@ class Joined:
         """The stores' own, together."""
         return ", ".join(part.side for part in self._parts)
 
+    @property
+    def n_parts(self) -> int:
+        """How many stores there are."""
+        return len(self._parts)
+
     def bundle(self) -> Bundle:
         """All roots, each name once, and what is absent from every one of the stores."""
         return self._bundle

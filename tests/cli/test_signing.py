@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.run import imgsync
+from tests.cli.run import IMGSYNC, imgsync
 from tests.images import Images
 from tests.signing.keys import allow, new_key
 
@@ -279,6 +280,22 @@ def test_what_a_name_meant_before_an_import_is_told(
     assert image["what"] == "imported"
     assert image["before"].startswith("sha256:")
     assert image["before"] != image["digest"]
+
+
+def test_only_what_is_signed_is_served(site: Path, keys: Path, tmp_path: Path) -> None:
+    makers: Options = ["--allowed-signers", keys / "makers"]
+    bare = tmp_path / "bare.tar"
+    bare.write_bytes(site.read_bytes())
+    refused = imgsync("serve", bare, "--listen", "127.0.0.1:0", *makers, code=4)
+    assert "is not signed" in refused.err
+    words = [*IMGSYNC, "serve", str(site), "--listen", "127.0.0.1:0", *map(str, makers)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert any(line.startswith(b"serving at ") for line in process.stdout)
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert f"signed by {ANN}".encode() in err
 
 
 def test_wrong_uses_are_told_before_anything_happens(

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from html import unescape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -253,6 +253,31 @@ class TestCommand:
         value = json.loads(_report(bundle, "-o", "-", "--format", "json").stdout)
         lock = Lock.parse(bundle.read_bytes()[512:].partition(b"\n}\n")[0] + b"\n}\n")
         assert value["lock"] == str(lock.descriptor().digest)
+
+    def test_volumes_make_one_page(self, tmp_path: Path, fixture_images: Images) -> None:
+        folder = fixture_images.write_layout(tmp_path / "layout")
+        whole = tmp_path / "site.tar"
+        for more in ((), ("--volume-size", "150K")):
+            made = CliRunner().invoke(main, ["bundle", f"oci:{folder}", "-o", str(whole), *more])
+            assert made.exit_code == 0, made.output
+        volumes = sorted(tmp_path.glob("site.*of*.tar"))
+        assert len(volumes) > 1
+
+        def told(*paths: Path) -> dict[str, Any]:
+            result = _report(*paths, "-o", "-", "--format", "json")
+            assert result.exit_code == 0, result.output
+            value: dict[str, Any] = json.loads(result.stdout)
+            return value
+
+        together, alone = told(*volumes), told(whole)
+        assert together["images"] == alone["images"]
+        assert together["form"] == f"{len(volumes)} volumes together"
+        assert together["fileSize"] == sum(path.stat().st_size for path in volumes)
+        assert (together["lock"], alone["lock"] is None) == (None, False)
+        part = told(*volumes[1:])
+        assert any(not p["whole"] for image in part["images"] for p in image["platforms"])
+        html = _report(*volumes, "-o", "-").stdout
+        assert f"imgsync verify {' '.join(path.name for path in volumes)}" in html
 
     def test_only_some_images(self, tmp_path: Path, fixture_images: Images) -> None:
         bundle = write_bundle(tmp_path / "site.tar", fixture_images)
