@@ -144,8 +144,8 @@ def _file_path(output: str, *, is_cut: bool) -> Path:
         msg = f"-o {output} cannot be cut into volumes: their size is that of plain tars"
         raise InvalidInput(msg, hint="-o site.tar with --volume-size")
     if path.is_dir():
-        msg = f"{output} is a folder"
-        raise InvalidInput(msg, hint=f"-o {output.rstrip('/')}/site.tar, or -o oci:{output}")
+        msg = f"{path} is a folder"
+        raise InvalidInput(msg, hint=f"-o {path / 'site.tar'}, or -o oci:{path}")
     if not path.parent.is_dir():
         msg = f"{path.parent} is no folder"
         raise InvalidInput(msg, hint=f"make it first: mkdir -p {path.parent}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from imgsync.cli.commands import READS_ONLY
+from imgsync.cli.commands import ALL_OR_NOTHING
 from imgsync.cli.common_options import CONNECTION, OUTPUT, copies_of
 from imgsync.cli.context import GOES_ON, Context
 
@@ -36,7 +36,7 @@ class Command(click.Command):
         """Run the command; the options of all commands go into its Context, not to it."""
         context = ctx.ensure_object(Context)
         context.use({name: take(ctx, name) for name in COMMON_NAMES})
-        if self.name not in READS_ONLY:
+        if self.name not in ALL_OR_NOTHING:
             context.after_interrupt = GOES_ON
         return super().invoke(ctx)
 

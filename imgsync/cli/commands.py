@@ -99,7 +99,19 @@ ALIASES: Final = {
 }
 """What other tools call it."""
 
-READS_ONLY: Final = frozenset(
-    {"check", "diff", "harbor", "inspect", "inventory", "receipt", "report", "verify"}
+ALL_OR_NOTHING: Final = frozenset(
+    {
+        "check",
+        "diff",
+        "emit",
+        "harbor",
+        "inspect",
+        "inventory",
+        "login",
+        "logout",
+        "receipt",
+        "report",
+        "verify",
+    }
 )
 """Commands that leave nothing behind when they are interrupted, and nothing to go on with."""

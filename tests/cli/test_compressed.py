@@ -33,6 +33,11 @@ def test_it_is_told_how_large_it_is(site: Path, layout: Path) -> None:
     assert f"({site.stat().st_size} bytes)" in again.out
 
 
+def test_the_name_says_so_in_capitals_too(site: Path, layout: Path, tmp_path: Path) -> None:
+    imgsync("bundle", f"oci:{layout}", "-o", tmp_path / "SITE.TAR.ZST")
+    assert (tmp_path / "SITE.TAR.ZST").read_bytes() == site.read_bytes()
+
+
 def test_it_shows_the_same_as_the_plain_one(site: Path, layout: Path, tmp_path: Path) -> None:
     plain = tmp_path / "site.tar"
     imgsync("bundle", f"oci:{layout}", "-o", plain)

@@ -23,7 +23,7 @@ SUFFIXES = (".zst", ".tzst")
 
 def is_packed_name(path: Path) -> bool:
     """Whether a bundle of this name is to be compressed."""
-    return path.name.endswith(SUFFIXES)
+    return path.name.lower().endswith(SUFFIXES)
 
 
 class PackedArchiveFile(ArchiveFile):
