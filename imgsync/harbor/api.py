@@ -30,6 +30,7 @@ from imgsync.stores.registry.request import Login, Request
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from imgsync.model.reference import Reference
     from imgsync.stores.registry.answer import Answer
     from imgsync.stores.registry.client import Host
 
@@ -68,7 +69,12 @@ class HarborApi:
     def project(self, name: str) -> Project | None:
         """A project that we may see."""
         value = self._get(f"/projects/{quote(name, safe='')}", _BY_NAME)
-        return Project.from_json(value) if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            # A robot needs a permission of its own to look at a project, and none to list it.
+            listed = self._get(f"/projects?{urlencode({'q': f'name={name}'})}")
+            entries = listed if isinstance(listed, list) else []
+            value = next((e for e in entries if isinstance(e, dict) and e.get("name") == name), {})
+        return Project.from_json(value) if value else None
 
     def project_exists(self, name: str) -> bool | None:
         """Whether there is such a project, seen or not; None if Harbor does not tell."""
@@ -141,6 +147,19 @@ class HarborApi:
             return [Rule.from_json(value) for value in self._pages(address, _BY_NAME)]
         except AccessDenied:
             return None
+
+    def tag_is_immutable(self, tag: Reference) -> bool | None:
+        """Whether a tag that is there may not be written again; None where we may not see it.
+
+        Members who are no maintainers may not see the rules, but what comes of them.
+        """
+        address = f"{repository_path(tag.repository)}/artifacts/{quote(tag.tag, safe='')}"
+        value = self._get(f"{address}?with_immutable_status=true")
+        tags = value.get("tags") if isinstance(value, dict) else None
+        for entry in tags if isinstance(tags, list) else []:
+            if isinstance(entry, dict) and entry.get("name") == tag.tag:
+                return entry.get("immutable") is True
+        return None
 
     def retention(self, project: Project) -> tuple[RetentionRule, ...] | None:
         """The rules about what is kept; None where we may not see them."""

@@ -183,14 +183,23 @@ class HarborGate:
         with ThreadPoolExecutor(self._jobs, "rules") as pool:
             found = pool.map(lambda key: self._api(key).immutable_rules(key[1]), missing)
             self._rules.update(zip(missing, found, strict=True))
-        for image in here:
-            target, before = image.item.target, image.before
-            project, _, repository = target.repository.partition("/")
-            rules = self._rules[target.registry, project] or ()
+        with ThreadPoolExecutor(self._jobs, "rules") as pool:
+            list(pool.map(self._check_tag, here))
+
+    def _check_tag(self, image: Pushed) -> None:
+        target, before = image.item.target, image.before
+        if before is None:
+            return
+        key, repository = _key(target), target.repository.partition("/")[2]
+        rules, rule = self._rules[key], None
+        if rules is not None:
             rule = covering(rules, repository, target.tag)
-            if rule is not None and before is not None:
-                wanted = image.root.descriptor.digest
-                image.fail(immutable_error(target, before.digest, wanted, rule))
+            is_immutable = rule is not None
+        else:
+            is_immutable = self._api(key).tag_is_immutable(target) is True
+        if is_immutable:
+            wanted = image.root.descriptor.digest
+            image.fail(immutable_error(target, before.digest, wanted, rule))
 
     # When it is known what is missing.
 

@@ -140,12 +140,10 @@ def without_project(target: Reference) -> InvalidReference:
     return InvalidReference(msg, hint="name one: --to HOST/PROJECT, or a rule of --map")
 
 
-def immutable_error(target: Reference, now: Digest, wanted: Digest, rule: Rule) -> Refused:
-    """The error of a tag that must stay what it is."""
-    msg = (
-        f"{target} is immutable (rule {rule}) and means {now.short}; it cannot become "
-        f"{wanted.short}"
-    )
+def immutable_error(target: Reference, now: Digest, wanted: Digest, rule: Rule | None) -> Refused:
+    """The error of a tag that must stay what it is; ``rule`` is None where we may not see it."""
+    why = f" (rule {rule})" if rule is not None else ""
+    msg = f"{target} is immutable{why} and means {now.short}; it cannot become {wanted.short}"
     hint = "push under another tag (--map), leave it (--on-existing-tag skip), or change the rule"
     return Refused(msg, hint=hint)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from imgsync.errors import Refused
+from imgsync.errors import AccessDenied, Refused
 from imgsync.harbor.api import API, repository_path
 from imgsync.harbor.detect import find_harbor
 from imgsync.stores.registry.refusals import Refusal
@@ -28,6 +28,7 @@ _DONE: Final = frozenset({200, 202, 204, 404})
 """404: somebody else was quicker."""
 
 _NOT_BY_TAG: Final = frozenset({400, 405})
+_MAINTAINER: Final = "Harbor lets maintainers do that, and robots that may delete tags"
 _HINT: Final = "distribution deletes only with REGISTRY_STORAGE_DELETE_ENABLED=true"
 
 
@@ -52,7 +53,7 @@ def remove_tag(host: Host, tag: Reference, digest: Digest) -> None:
             what=f"tag {tag.tag}",
             login=Login.BASIC,
         )
-        _expect(host.ask(request), tag)
+        _expect(host.ask(request), tag, _MAINTAINER)
         return
     answer = host.ask(_by(host, tag, tag.tag or str(digest)))
     if answer.status in _NOT_BY_TAG and tag.tag:
@@ -75,7 +76,11 @@ def _what(tag: Reference) -> str:
     return f"tag {tag.tag}" if tag.digest is None else f"manifest {tag.digest.short}"
 
 
-def _expect(answer: Answer, tag: Reference) -> None:
+def _expect(answer: Answer, tag: Reference, hint: str = "") -> None:
+    """Take an answer that says that it is gone; ``hint`` is what helps who may not."""
     if answer.status not in _DONE:
-        raise Refusal.of(answer, f"deleting {_what(tag)}", tag.name).error()
+        error = Refusal.of(answer, f"deleting {_what(tag)}", tag.name).error()
+        if hint and isinstance(error, AccessDenied):
+            raise AccessDenied(error.message, hint=hint)
+        raise error
     answer.close()

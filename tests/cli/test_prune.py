@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.cli.run import imgsync
 from tests.images import Images
-from tests.servers.harbor import ADMIN_PASSWORD, Harbor
+from tests.servers.harbor import PASSWORD, Account, AnyHarbor
 from tests.servers.registry import Registry
 from tests.upload import upload
 
@@ -225,18 +226,30 @@ def test_a_registry_that_deletes_nothing_says_so(
         assert "REGISTRY_STORAGE_DELETE_ENABLED" in said
 
 
-def test_harbor_removes_the_tag_alone(registry: Registry, tmp_path: Path, repository: str) -> None:
-    with Harbor(users={}) as harbor:
-        harbor.project("m")
+def test_harbor_removes_the_tag_alone(
+    harbors: Callable[[Mapping[str, Account]], AnyHarbor],
+    registry: Registry,
+    tmp_path: Path,
+    repository: str,
+) -> None:
+    with harbors({"ann": Account(PASSWORD)}) as harbor:
+        harbor.project("m", members={"ann": "developer"})
+        harbor.robot("robot$m+prune", PASSWORD, {"m": ("pull", "push", "tag:delete")})
         site = Site(registry, harbor.host, tmp_path, repository)
         digests = site.put("1", "2")
-        options = ("--username", f"{harbor.host}=admin", "--password-file")
         secret = tmp_path / "pw"
-        secret.write_text(ADMIN_PASSWORD)
-        login = (*options, f"{harbor.host}={secret}")
+        secret.write_text(PASSWORD)
+
+        def login(user: str) -> tuple[str, ...]:
+            password = f"{harbor.host}={secret}"
+            return ("--username", f"{harbor.host}={user}", "--password-file", password)
+
         site.want("1", "2")
-        site.run("mirror", *login)
+        site.run("mirror", *login("ann"))
         site.want("1")
-        assert "removed 1 of 2 tags" in site.run("prune", *NOW, "--yes", *login)
+        refused = site.run("prune", *NOW, "--yes", *login("ann"), code=5)
+        assert "Harbor lets maintainers do that, and robots that may delete tags" in refused
+        robot = login("robot$m+prune")
+        assert "removed 1 of 2 tags" in site.run("prune", *NOW, "--yes", *robot)
         assert harbor.tags(f"m/{repository}") == {"1": digests["1"]}
         assert digests["2"] in harbor.artifacts(f"m/{repository}")
