@@ -14,7 +14,8 @@ SERVERS := docker-registry:docker-registry containerd:containerd ctr:containerd 
            nginx:nginx redis-server:redis-server ssh-keygen:openssh-client zstd:zstd \
            chromium:chromium par2:par2 ip:iproute2 ssh:openssh-client sudo:sudo
 
-.PHONY: test servers lint types pytest containerd format demo bench corruptions gap dist dist-arm64 clean
+.PHONY: test servers lint types pytest containerd harbor format demo bench corruptions gap dist \
+        dist-arm64 clean
 
 test: servers lint types pytest
 
@@ -43,6 +44,11 @@ pytest: $(STAMP)
 containerd: $(STAMP)
 	$(BIN)/python -m pytest -m containerd $(if $(CONTAINERD_BIN),--containerd-bin "$(CONTAINERD_BIN)") \
 	    $(PYTEST_ARGS)
+
+# The tests of Harbor against one that runs: HARBOR is its address, HARBOR_ADMIN_PASSWORD that of
+# its admin. Take one that is made for that; see tests/README.md. It takes half an hour.
+harbor: $(STAMP)
+	$(BIN)/python -m pytest -m harbor --harbor "$(HARBOR)" $(PYTEST_ARGS)
 
 # Rewrites the sources the way `make lint` wants them.
 format: $(STAMP)

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +19,7 @@ from tests.images import Images, load_layout
 from tests.servers.certificates import Authority
 from tests.servers.containerd import Containerd, version
 from tests.servers.docker import Docker
+from tests.servers.harbor import ADMIN_PASSWORD, Account, AnyHarbor, Harbor, RunningHarbor
 from tests.servers.nodes import Nodes
 from tests.servers.programs import Unavailable, put_first
 from tests.servers.proxy import FaultyProxy
@@ -34,7 +35,7 @@ _FOREIGN_VARIABLES = re.compile(
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds `--require-real` and `--containerd-bin`."""
+    """Adds `--require-real`, `--containerd-bin` and `--harbor`."""
     parser.addoption(
         "--require-real",
         action="store_true",
@@ -47,6 +48,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FOLDER",
         type=Path,
         help="take containerd, ctr and containerd-shim-runc-v2 from here (docker keeps its own)",
+    )
+    parser.addoption(
+        "--harbor",
+        default="",
+        metavar="URL",
+        help="a Harbor for the tests of Harbor, instead of the stand-in: one that is made for"
+        " that, with the password of its admin in HARBOR_ADMIN_PASSWORD (default: Harbor12345)",
     )
 
 
@@ -74,8 +82,10 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks `containerd`, so that other versions of it can be tested without everything else."""
+    """Marks `containerd` and `harbor`: others of these are tested without everything else."""
     for item in items:
+        if "harbors" in getattr(item, "fixturenames", ()):
+            item.add_marker("harbor")
         if isinstance(item, pytest.Function) and _starts_containerd(item):
             item.add_marker("containerd")
 
@@ -163,6 +173,27 @@ def faulty() -> Iterator[Callable[[Registry], FaultyProxy]]:
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """A certificate authority: `authority.ca` is its file, `authority.issue()` a certificate."""
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def harbors(request: pytest.FixtureRequest) -> Callable[[Mapping[str, Account]], AnyHarbor]:
+    """Called with its users: a stand-in for Harbor, or the Harbor of `--harbor`. Not started."""
+    url: str = request.config.getoption("--harbor")
+
+    def make(users: Mapping[str, Account]) -> AnyHarbor:
+        if not url:
+            return Harbor(users=users)
+        return RunningHarbor(upstream=url.rstrip("/"), users=users, password=ADMIN_PASSWORD)
+
+    return make
+
+
+@pytest.fixture
+def stand_in(harbor: AnyHarbor) -> Harbor:
+    """The `harbor` of the test, for what only a stand-in can be made to do."""
+    if isinstance(harbor, RunningHarbor):
+        pytest.skip("only the stand-in can be made to do that")
+    return harbor
 
 
 @pytest.fixture(scope="session")

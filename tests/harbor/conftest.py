@@ -20,10 +20,11 @@ from imgsync.stores.archive.opening import open_archive
 from imgsync.stores.registry.credential import Credential
 from imgsync.stores.registry.options import ConnectionOptions
 from imgsync.stores.registry.registries import Registries
-from tests.servers.harbor import Account, Harbor
+from tests.servers.harbor import PASSWORD, Account, AnyHarbor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from collections.abc import Mapping as AMapping
     from pathlib import Path
 
     from imgsync.events import Event
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from imgsync.stores.registry.repository import Repository
     from tests.images import Images
 
-USERS = {name: Account("pw") for name in ("ann", "bob", "guest")}
+USERS = {name: Account(PASSWORD) for name in ("ann", "bob", "guest")}
 
 
 class Somebody:
@@ -93,25 +94,18 @@ def somebody(tmp_path: Path) -> Iterator[Somebody]:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Harbor]:
-    with Harbor(users=USERS) as harbor:
+def running(harbors: Callable[[AMapping[str, Account]], AnyHarbor]) -> Iterator[AnyHarbor]:
+    with harbors(USERS) as harbor:
         yield harbor
 
 
 @pytest.fixture
-def harbor(running: Harbor) -> Iterator[Harbor]:
+def harbor(running: AnyHarbor) -> Iterator[AnyHarbor]:
     """A Harbor with a project in which ann may push, and guest may only pull."""
     running.project("team", members={"ann": "developer", "guest": "guest"})
     running.forget()
     yield running
-    running.state.read_only, running.state.creation_restriction = False, "everyone"
-    running.token_lifetime_s = 1800
-    for name in [*running.state.projects]:
-        running.state.remove_project(name)
-    running.state.robots.clear()
-    running.state.blobs.clear()
-    running.issued.clear()
-    running.failed_logins.clear()
+    running.clean()
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.servers.harbor.errors import Refused, bad_request, not_found
+from tests.servers.harbor.errors import Refused, invalid, not_found
 from tests.servers.harbor.identity import Anonymous, Identity, Machine, Person
 from tests.servers.harbor.state import PROJECT_NAME, Project, State
 from tests.servers.harbor.v2 import json_response
@@ -39,9 +39,9 @@ class Call:
         try:
             document: object = json.loads(self.body)
         except ValueError as error:
-            raise bad_request(f"parsing body failed: {error}") from error
+            raise invalid(f"parsing body failed: {error}") from error
         if not isinstance(document, dict):
-            raise bad_request("parsing body failed: not an object")
+            raise invalid("parsing body failed: not an object")
         return document
 
 
@@ -105,7 +105,7 @@ class Api:
             if found is not None and known_method == method:
                 parts = tuple(unquote(part) for part in found.groups())
                 return call(Call(identity, parts, query, headers, body))
-        raise not_found("The requested resource does not exist.")
+        raise not_found(f"path {address.path} was not found")
 
     # The system.
 
@@ -148,7 +148,8 @@ class Api:
     def _current_user(self, call: Call) -> Response:
         _authenticated(call)
         if not isinstance(call.identity, Person):
-            raise not_found("user not found")
+            text = "get current user not available for security context: robot"
+            raise Refused(412, "PRECONDITION", text)
         identity = call.identity
         return json_response({"username": identity.name, "sysadmin_flag": identity.sysadmin})
 
@@ -156,16 +157,24 @@ class Api:
 
     def _head_project(self, call: Call) -> Response:
         _authenticated(call)
-        found = call.query.get("project_name", "") in self._state.projects
-        return _empty(200 if found else 404)
+        name = call.query.get("project_name", "")
+        if name not in self._state.projects:
+            raise not_found(f"project {name} not found")
+        return _empty(200)
 
     def _list_projects(self, call: Call) -> Response:
         with self._state.lock:
-            visible = [
-                project
-                for project in self._state.projects.values()
-                if call.identity.actions(project) and call.query.get("name", "") in project.name
-            ]
+            visible = sorted(
+                (
+                    project
+                    for project in self._state.projects.values()
+                    # A robot's projects are listed, also those that it may not look at.
+                    if call.identity.actions(project)
+                    and call.query.get("name", "") in project.name
+                    and call.query.get("q", f"name={project.name}") == f"name={project.name}"
+                ),
+                key=lambda project: project.name,
+            )
         return _page(call, [self._described(project) for project in visible], "/projects")
 
     def _create_project(self, call: Call) -> Response:
@@ -175,13 +184,12 @@ class Api:
         name = str(wanted.get("project_name", ""))
         metadata = wanted.get("metadata") or {}
         if not isinstance(metadata.get("public", ""), str):
-            raise Refused(
-                422, "UNPROCESSABLE_ENTITY", "metadata.public in body must be of type string"
-            )
-        if not PROJECT_NAME.fullmatch(name) or len(name) > 255:
-            raise bad_request(
-                "invalid project name: it must be 1 to 255 lower case characters, digits and ._-"
-            )
+            raise invalid("cannot unmarshal bool into ProjectMetadata.public of type string")
+        if len(name) > 255:
+            raise invalid("project_name in body should be at most 255 chars long")
+        if not PROJECT_NAME.fullmatch(name):
+            text = "project name is not in lower case or contains illegal characters"
+            raise Refused(400, "BAD_REQUEST", text)
         with self._state.lock:
             if name in self._state.projects:
                 raise Refused(409, "CONFLICT", f"The project named {name} already exists")
@@ -223,31 +231,24 @@ class Api:
 
     def _summary(self, call: Call) -> Response:
         project = self._visible(call)
+        n_repositories = sum(1 for _ in self._state.repositories(project.name))
+        if not call.identity.may(project, "quota:read"):
+            return json_response({"repo_count": n_repositories})
         quota = {"hard": {"storage": project.storage_limit}, "used": {"storage": 0}}
         quota["used"]["storage"] = self._state.usage(project)
-        n_repositories = sum(1 for _ in self._state.repositories(project.name))
         return json_response({"repo_count": n_repositories, "quota": quota})
 
     def _immutable_rules(self, call: Call) -> Response:
+        project = self._visible(call, "immutable-tag:list")
         rules = []
-        for number, rule in enumerate(self._visible(call).immutable, 1):
-            repositories = {"kind": "doublestar", "decoration": "repoMatches"}
-            tags = {"kind": "doublestar", "decoration": "matches", "pattern": rule.tags}
-            rules.append(
-                {
-                    "id": number,
-                    "disabled": False,
-                    "action": "immutable",
-                    "tag_selectors": [tags],
-                    "scope_selectors": {
-                        "repository": [repositories | {"pattern": rule.repositories}]
-                    },
-                }
-            )
+        for number, rule in enumerate(project.immutable, 1):
+            value = rule.as_json() | {"id": number}
+            del value["disabled"]  # what is false is left out
+            rules.append(value)
         return _page(call, rules, "/immutabletagrules")
 
-    def _visible(self, call: Call) -> Project:
-        """The project of the path, if the identity may see it."""
+    def _visible(self, call: Call, permission: str = "project:read") -> Project:
+        """The project of the path, if the identity may do this there."""
         key = call.path[0]
         by_name = call.headers.get("x-is-resource-name", "").lower() == "true"
         with self._state.lock:
@@ -265,7 +266,7 @@ class Api:
             )
         if project is None and call.identity.sysadmin:
             raise not_found(f"project {key} not found")
-        if project is None or not call.identity.actions(project):
+        if project is None or not call.identity.may(project, permission):
             # Whether there is such a project is nobody else's business.
             _authenticated(call)
             raise Refused(403, "FORBIDDEN", "forbidden")
@@ -289,7 +290,7 @@ class Api:
     # Retention, and robots.
 
     def _get_retention(self, call: Call) -> Response:
-        project = self._visible(replace(call, headers={}))
+        project = self._visible(replace(call, headers={}), "tag-retention:read")
         return json_response({"id": project.id, "rules": project.retention})
 
     def _list_robots(self, call: Call) -> Response:
@@ -299,13 +300,13 @@ class Api:
             r"Level=(system|project)(?:,ProjectID=(\d+))?", call.query.get("q", "")
         )
         if found is None:
-            raise bad_request("invalid query")
+            raise Refused(400, "BAD_REQUEST", "invalid query")
         level, number = found.groups()
         projects = {project.name: project for project in self._state.projects.values()}
         owner = next((p for p in projects.values() if str(p.id) == number), None)
         if level == "system" or owner is None:
             _sysadmin(call)
-        elif "delete" not in call.identity.actions(owner):
+        elif not call.identity.may(owner, "robot:list"):
             raise Refused(403, "FORBIDDEN", "forbidden")
         rows = [
             {
@@ -317,9 +318,7 @@ class Api:
                     {
                         "kind": "project",
                         "namespace": name,
-                        "access": [
-                            {"resource": "repository", "action": action} for action in actions
-                        ],
+                        "access": [_access(action) for action in actions],
                     }
                     for name, actions in robot.rights.items()
                 ],
@@ -362,7 +361,7 @@ class Api:
     # Repositories and artifacts.
 
     def _list_repositories(self, call: Call) -> Response:
-        project = self._visible(call)
+        project = self._visible(call, "repository:list")
         with self._state.lock:
             rows = [
                 {"name": name, "artifact_count": len(self._state.artifacts[name])}
@@ -370,8 +369,8 @@ class Api:
             ]
         return _page(call, rows, f"/projects/{project.name}/repositories")
 
-    def _repository(self, call: Call) -> str:
-        project = self._visible(call)
+    def _repository(self, call: Call, permission: str = "artifact:read") -> str:
+        project = self._visible(call, permission)
         return f"{project.name}/{call.path[1]}"
 
     def _list_artifacts(self, call: Call) -> Response:
@@ -379,17 +378,18 @@ class Api:
         if repository not in self._state.artifacts:
             raise not_found(f"repository {repository} not found")
         with self._state.lock:
-            rows = [
-                self._artifact(repository, digest) for digest in self._state.artifacts[repository]
-            ]
+            rows = [self._artifact(call, digest) for digest in self._state.listed(repository)]
         return _page(call, rows, f"/projects/{call.path[0]}/repositories/{call.path[1]}/artifacts")
 
     def _get_artifact(self, call: Call) -> Response:
         repository = self._repository(call)
-        return json_response(self._artifact(repository, self._digest(repository, call.path[2])))
+        return json_response(self._artifact(call, self._digest(repository, call.path[2])))
 
-    def _artifact(self, repository: str, digest: str) -> dict[str, Any]:
+    def _artifact(self, call: Call, digest: str) -> dict[str, Any]:
+        repository = self._repository(call)
         artifact = self._state.artifacts[repository][digest]
+        rules = self._visible(call).immutable
+        told = call.query.get("with_immutable_status") == "true"
         tags = [tag for tag, named in self._state.tags[repository].items() if named == digest]
         return {
             "digest": digest,
@@ -397,7 +397,14 @@ class Api:
             "manifest_media_type": artifact.media_type,
             "artifact_type": artifact.artifact_type,
             "repository_name": repository,
-            "tags": [{"name": tag} for tag in sorted(tags)] or None,
+            "tags": [
+                {
+                    "name": tag,
+                    "immutable": told and any(rule.covers(call.path[1], tag) for rule in rules),
+                }
+                for tag in sorted(tags)
+            ]
+            or None,
         }
 
     def _digest(self, repository: str, reference: str) -> str:
@@ -412,7 +419,7 @@ class Api:
         self._may_push(call)
         found = re.fullmatch(r"([^@:]+)(?:@|:)(.+)", call.query.get("from", ""))
         if found is None:
-            raise bad_request(f"invalid reference format: {call.query.get('from', '')}")
+            raise Refused(400, "BAD_REQUEST", f"artifact {call.query.get('from', '')} not found")
         source, reference = found.groups()
         project = self._state.projects.get(source.split("/")[0])
         if project is None or "pull" not in call.identity.actions(project):
@@ -433,14 +440,11 @@ class Api:
                 text = f"tag {tag} already exists under repository {repository}"
                 raise Refused(409, "CONFLICT", text)
             self._state.tags[repository][tag] = digest
-        location = f"{_PREFIX}/projects/{call.path[0]}/tags/{tag}"
-        return Response(201, [("Location", location), ("Content-Length", "0")], iter(()))
+        return _empty(201)
 
     def _delete_tag(self, call: Call) -> Response:
-        repository = self._repository(call)
-        project = self._visible(call)
-        if "delete" not in call.identity.actions(project):
-            raise Refused(403, "FORBIDDEN", "forbidden")
+        repository = self._repository(call, "tag:delete")
+        project = self._visible(call, "tag:delete")
         self._digest(repository, call.path[2])
         tag = call.path[3]
         if any(rule.covers(call.path[1], tag) for rule in project.immutable):
@@ -452,7 +456,7 @@ class Api:
         return _empty(200)
 
     def _may_push(self, call: Call) -> None:
-        if "push" not in call.identity.actions(self._visible(call)):
+        if not call.identity.may(self._visible(call), "tag:create"):
             raise Refused(403, "FORBIDDEN", "forbidden")
 
 
@@ -464,15 +468,15 @@ def _authenticated(call: Call) -> None:
 def _sysadmin(call: Call) -> None:
     _authenticated(call)
     if not call.identity.sysadmin:
-        raise Refused(403, "FORBIDDEN", "forbidden")
+        raise Refused(403, "FORBIDDEN", call.identity.name)
 
 
 def _page(call: Call, rows: Sequence[object], path: str) -> Response:
     """One page; the query of its links is not escaped, as in Harbor."""
     number, size = (int(call.query.get(key, default)) for key, default in _PAGING.items())
-    if number < 1 or not 0 < size <= 100:
-        text = "page_size in query should be less than or equal to 100"
-        raise Refused(422, "UNPROCESSABLE_ENTITY", text)
+    if size > 100:
+        raise invalid("page_size in query should be less than or equal to 100")
+    number, size = max(number, 1), max(size, 1)
     start = (number - 1) * size
     response = json_response(rows[start : start + size])
     response.set("X-Total-Count", str(len(rows)))
@@ -487,6 +491,12 @@ def _page(call: Call, rows: Sequence[object], path: str) -> Response:
 
 
 _PAGING = {"page": "1", "page_size": "10"}
+
+
+def _access(permission: str) -> dict[str, str]:
+    """`pull` is of repositories, everything else says what it is of."""
+    resource, _, action = permission.rpartition(":")
+    return {"resource": resource or "repository", "action": action}
 
 
 def _text(text: str) -> Response:

@@ -14,7 +14,7 @@ def check_cookies(method: str, cookies: str) -> None:
     """Whoever sends the session's cookie back is taken for a browser, which needs a token."""
     names = {part.partition("=")[0].strip() for part in cookies.split(";")}
     if method not in _SAFE and "sid" in names:
-        raise Refused(403, "FORBIDDEN", "CSRF token invalid")
+        raise Refused(403, "FORBIDDEN", "CSRF token not found in request")
 
 
 def check_read_only(state: State, method: str) -> None:
@@ -35,7 +35,8 @@ def check_access(
     if route.kind == "base" and isinstance(identity, Anonymous):
         raise unauthorized("unauthorized", challenge)
     if route.kind == "catalog" and not identity.sysadmin:
-        raise unauthorized("unauthorized to list catalog", challenge)
+        # No token opens the catalog, so none is offered.
+        raise unauthorized("unauthorized to list catalog", 'Basic realm="harbor"')
     if route.access and header is None and method in {"GET", "HEAD"}:
         # Even where nobody in particular may read: docker has to come back with a token.
         raise unauthorized("authorize header needed to send HEAD to repository", challenge)
@@ -65,7 +66,7 @@ def check_not_proxy_cache(project: Project) -> None:
 
 
 def check_quota(state: State, project: Project, n_bytes: int) -> None:
-    """The project may grow by this much."""
+    """The project may grow by this much; with 0, it is not over its limit already."""
     if project.storage_limit < 0:
         return
     used = state.usage(project)
@@ -112,6 +113,6 @@ def readable(n_bytes: int) -> str:
     size = float(n_bytes)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:
-            return f"{size:.1f} {unit}"
+            return f"{size:.1f} {unit}" if unit != "B" else f"{n_bytes} B"
         size /= 1024
     return f"{size:.1f} TiB"

@@ -15,15 +15,18 @@ class Copier:
         self._url = registry_url
 
     def __call__(self, source: str, reference: str, target: str) -> str:
-        """The target has the artifact, its children, its referrers and its signature.
+        """The target has the artifact, its tags, its children, its referrers and its signature.
 
         Returns:
-            The artifact's digest. It has no tag yet.
+            The artifact's digest.
         """
         root = self._known(source, reference)
         upstream = Upstream(self._url)
         try:
             self._copy(upstream, root, source, target)
+            for tag, digest in [*self._state.tags[source].items()]:
+                if digest == root.digest:
+                    self._state.tags[target][tag] = digest
             for referrer in self._state.referrers(source, root.digest):
                 self._copy(upstream, referrer, source, target)
             tag = root.digest.replace(":", "-") + ".sig"

@@ -26,6 +26,11 @@ def bad_request(message: str) -> Refused:
     return Refused(400, "BAD_REQUEST", f"bad request: {message}")
 
 
+def invalid(message: str) -> Refused:
+    """422: what the API's own description of itself does not allow."""
+    return Refused(422, "UNPROCESSABLE_ENTITY", f"validation failure list:\n{message}")
+
+
 def not_found(message: str) -> Refused:
     """404, whatever was not found: Harbor has no MANIFEST_UNKNOWN and no NAME_UNKNOWN."""
     return Refused(404, "NOT_FOUND", message)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tests.servers.harbor.state import ROLES, Project, Robot, State
+from tests.servers.harbor.state import PERMISSIONS, PUBLIC, ROLES, Project, Robot, State
 from tests.servers.tokens import basic_credentials
 
 NOTHING: frozenset[str] = frozenset()
@@ -28,7 +28,10 @@ class Identity(Protocol):
         """Whether this is an administrator of the whole Harbor."""
 
     def actions(self, project: Project) -> frozenset[str]:
-        """What may be done in the project: `pull`, `push`, `delete`."""
+        """What may be done with the project's repositories: `pull`, `push`, `delete`."""
+
+    def may(self, project: Project, permission: str) -> bool:
+        """Whether the API does this for them in the project, as `project:read`."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class Anonymous:
     def actions(self, project: Project) -> frozenset[str]:
         """Public projects can be read."""
         return frozenset({"pull"}) if project.public else NOTHING
+
+    def may(self, project: Project, permission: str) -> bool:
+        """Public projects can be looked at."""
+        return project.public and permission in PUBLIC
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,14 @@ class Person:
         role = project.members.get(self.name)
         return (ROLES[role] if role else NOTHING) | Anonymous().actions(project)
 
+    def may(self, project: Project, permission: str) -> bool:
+        """By role."""
+        if self.sysadmin:
+            return True
+        role = project.members.get(self.name)
+        own = PERMISSIONS[role] if role else NOTHING
+        return permission in own or Anonymous().may(project, permission)
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -72,8 +87,15 @@ class Machine:
 
     def actions(self, project: Project) -> frozenset[str]:
         """What its permissions list, for the project or for all."""
-        own = frozenset(self.robot.rights.get(project.name, ()))
-        return own | frozenset(self.robot.rights.get("*", ())) | Anonymous().actions(project)
+        return (self._listed(project) & ROLES["admin"]) | Anonymous().actions(project)
+
+    def may(self, project: Project, permission: str) -> bool:
+        """What its permissions list."""
+        return permission in self._listed(project) or Anonymous().may(project, permission)
+
+    def _listed(self, project: Project) -> frozenset[str]:
+        rights = self.robot.rights
+        return frozenset(rights.get(project.name, ())) | frozenset(rights.get("*", ()))
 
 
 @dataclass(frozen=True)
@@ -88,9 +110,13 @@ class Token:
 
     def actions(self, project: Project) -> frozenset[str]:
         """What it was issued for, unless the project is younger than the token."""
-        if project.created > self.issued:
+        if project.is_new_to > self.issued:
             return NOTHING
         return self.rights.get(project.name, NOTHING)
+
+    def may(self, project: Project, permission: str) -> bool:
+        """It is for images only."""
+        return False
 
 
 @dataclass

@@ -60,6 +60,15 @@ class ProxyCache:
                     self._kept[route.repository, digest] = (headers, answer.content)
         return Response(200, headers, iter([answer.content]))
 
+    def tags(self, project: Project, route: Route) -> list[str]:
+        """Those of upstream; none where it is not there."""
+        address = f"{project.upstream}/v2/{route.name}/tags/list"
+        try:
+            answer = self._ask("GET", address, None)
+        except requests.RequestException:
+            return []
+        return list(answer.json()["tags"] or []) if answer.status_code == 200 else []
+
     def _ask(self, method: str, address: str, accept: str | None) -> requests.Response:
         with requests.Session() as session:
             session.trust_env = False

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
-from tests.servers.harbor.errors import bad_request
+from tests.servers.harbor.errors import bad_request, unauthorized
 
 _ROUTES = (
     ("manifest", re.compile(r"/v2/(?P<repository>.+)/manifests/(?P<reference>[^/]+)")),
@@ -12,6 +12,9 @@ _ROUTES = (
     ("blob", re.compile(r"/v2/(?P<repository>.+)/blobs/(?P<reference>[^/]+)")),
     ("tags", re.compile(r"/v2/(?P<repository>.+)/tags/list(?P<reference>)")),
     ("referrers", re.compile(r"/v2/(?P<repository>.+)/referrers/(?P<reference>[^/]+)")),
+)
+_NAME = re.compile(
+    r"[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-*)[a-z0-9]+)*)*"
 )
 _ACTIONS = {
     "GET": "pull",
@@ -68,7 +71,7 @@ def parse_route(method: str, path: str) -> Route | None:
     """What the request is about; None when there is no such path.
 
     Raises:
-        Refused: a repository without a project.
+        Refused: a repository without a project, or of a name that there is not.
     """
     address = urlsplit(path)
     query = {name: values[0] for name, values in parse_qs(address.query).items()}
@@ -79,16 +82,18 @@ def parse_route(method: str, path: str) -> Route | None:
     for kind, pattern in _ROUTES:
         found = pattern.fullmatch(address.path)
         if found is not None:
-            repository = _checked(found["repository"])
+            repository = _checked(found["repository"], f"{method} {address.path}")
             access = [Access(repository, _ACTIONS.get(method, "pull"))]
             mount = query.get("mount", "") if "from" in query and kind == "upload" else ""
             if mount and method == "POST":
-                access.append(Access(_checked(query["from"]), "pull"))
+                access.append(Access(_checked(query["from"], ""), "pull"))
             return Route(kind, tuple(access), repository, found["reference"], mount)
     return None
 
 
-def _checked(repository: str) -> str:
+def _checked(repository: str, request: str) -> str:
+    if not _NAME.fullmatch(repository):
+        raise unauthorized(f"un-recognized request: {request}", "")
     if "/" not in repository:
         raise bad_request(f"invalid repository name: {repository}")
     return repository

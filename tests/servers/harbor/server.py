@@ -1,5 +1,6 @@
 """The stand-in as a server, and the object that tests hold."""
 
+import os
 import secrets
 import tempfile
 import time
@@ -17,7 +18,15 @@ from tests.servers.harbor.errors import Refused, not_found
 from tests.servers.harbor.identity import Anonymous, Identities, Token
 from tests.servers.harbor.proxy_cache import ProxyCache
 from tests.servers.harbor.routes import parse_route
-from tests.servers.harbor.state import Account, Artifact, Project, Robot, State
+from tests.servers.harbor.state import (
+    LIBRARY,
+    Account,
+    Artifact,
+    ImmutableRule,
+    Project,
+    Robot,
+    State,
+)
 from tests.servers.harbor.token_service import SERVICE, TokenService
 from tests.servers.harbor.v2 import V2
 from tests.servers.http_server import ClientGone, Handler, HttpServer
@@ -26,7 +35,8 @@ from tests.servers.tokens import Signer
 from tests.servers.upstream import HangUp, Response, Unreachable, Upstream
 
 ADMIN = "admin"
-ADMIN_PASSWORD = "Harbor12345"  # Harbor's own default
+ADMIN_PASSWORD = os.environ.get("HARBOR_ADMIN_PASSWORD", "Harbor12345")  # Harbor's own default
+PASSWORD = "Passw0rd"  # Harbor wants a small and a capital letter, a digit, and eight characters
 
 
 @dataclass
@@ -120,6 +130,51 @@ class Harbor(HttpServer):
         self.state.robots[name] = robot
         return robot
 
+    def disable_robot(self, name: str) -> None:
+        """It is still there, and may nothing."""
+        self.state.robots[name].disabled = True
+
+    def limit(self, project: str, n_bytes: int) -> None:
+        """The project may hold this much; -1 is any amount."""
+        self.state.projects[project].storage_limit = n_bytes
+
+    def make_immutable(self, project: str, rules: Iterable[ImmutableRule]) -> None:
+        """The project's rules are these, and no others."""
+        self.state.projects[project].immutable = [*rules]
+
+    def require_signatures(self, project: str, *, required: bool = True) -> None:
+        """Only images with a cosign signature can be pulled."""
+        self.state.projects[project].require_signature = required
+
+    def make_public(self, project: str) -> None:
+        """Everyone may read it."""
+        self.state.projects[project].public = True
+
+    def read_only(self, *, on: bool = True) -> None:
+        """Nothing is written, by nobody."""
+        self.state.read_only = on
+
+    def restrict_creation(self) -> None:
+        """Only administrators create projects."""
+        self.state.creation_restriction = "adminonly"
+
+    def remove_project(self, name: str) -> None:
+        """The project and all that it held are unknown."""
+        self.state.remove_project(name)
+
+    def clean(self) -> None:
+        """As before the tests, but for the people."""
+        self.read_only(on=False)
+        self.state.creation_restriction = "everyone"
+        self.token_lifetime_s = 1800
+        for name in self.projects() - {LIBRARY}:
+            self.state.remove_project(name)
+        self.state.robots.clear()
+        self.state.blobs.clear()
+        self.issued.clear()
+        self.failed_logins.clear()
+        self.forget()
+
     def begin_gc(self, digest: str) -> None:
         """A garbage collection is deleting the blob: core says that it is not there."""
         self.state.blobs[digest].status = "deleting"
@@ -147,6 +202,22 @@ class Harbor(HttpServer):
     def used(self, project: str) -> int:
         """What counts against the project's quota, in bytes."""
         return self.state.usage(self.state.projects[project])
+
+    def projects(self) -> set[str]:
+        """The names of all projects."""
+        return {*self.state.projects}
+
+    def is_public(self, project: str) -> bool:
+        """Whether everyone may read it."""
+        return self.state.projects[project].public
+
+    def owner(self, project: str) -> str:
+        """Whose it is."""
+        return self.state.projects[project].owner
+
+    def limit_of(self, project: str) -> int:
+        """How much it may hold, in bytes; -1 is any amount."""
+        return self.state.projects[project].storage_limit
 
     def recorded_size(self, digest: str) -> int:
         """The size that core has recorded for a blob, right or wrong."""
@@ -228,7 +299,9 @@ class _HarborHandler(Handler):
             self._token()
         elif path.startswith("/api/"):
             self._api()
-        elif path == "/v2" or path.startswith("/v2/"):
+        elif path == "/v2":  # nginx in front of it knows only the other
+            self.answer(301, headers={"Location": f"{self.harbor.url}/v2/"})
+        elif path.startswith("/v2/"):
             self._registry()
         else:
             raise not_found("The requested resource does not exist.")
@@ -249,7 +322,7 @@ class _HarborHandler(Handler):
 
     def _token(self) -> None:
         if self.command != "GET":
-            self.answer(405)
+            self.answer(405, b"Method Not Allowed")
             return
         query = parse_qs(urlsplit(self.path).query)
         service = query.get("service", [""])[0]

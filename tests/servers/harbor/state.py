@@ -16,7 +16,21 @@ ROLES: Mapping[str, frozenset[str]] = {
     "guest": frozenset({"pull"}),
     "limited-guest": frozenset({"pull"}),
 }
+_READS = frozenset({"project:read", "quota:read", "repository:list", "artifact:read"})
+PERMISSIONS: Mapping[str, frozenset[str]] = {
+    "admin": _READS
+    | {"immutable-tag:list", "tag-retention:read", "robot:list", "tag:create", "tag:delete"},
+    "maintainer": _READS
+    | {"immutable-tag:list", "tag-retention:read", "robot:list", "tag:create", "tag:delete"},
+    "developer": _READS | {"tag-retention:read", "robot:list", "tag:create"},
+    "guest": _READS | {"robot:list"},
+    "limited-guest": _READS,
+}
+"""What the API lets them do, as `resource:action`; as far as a client of the registry asks."""
+PUBLIC: frozenset[str] = _READS - {"quota:read"}
+"""What it lets everyone do in a public project."""
 PROJECT_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+LIBRARY = "library"
 SIGNATURE_TAG = re.compile(r"sha256-([0-9a-f]{64})\.sig")
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 
@@ -31,11 +45,17 @@ class Account:
 
 @dataclass
 class Robot:
-    """A robot account: `robot$NAME` of the system, or `robot$PROJECT+NAME` of a project."""
+    """A robot account: `robot$NAME` of the system, or `robot$PROJECT+NAME` of a project.
+
+    Attributes:
+        rights: project, or `*` for all -> actions on repositories (`pull`), and what else its
+            permissions list (`project:read`). It may nothing that they do not list, not even see
+            the project.
+    """
 
     name: str
     secret: str
-    rights: Mapping[str, Iterable[str]]  # project, or `*` -> actions
+    rights: Mapping[str, Iterable[str]]
     may_create_projects: bool = False
     disabled: bool = False
     expires: float = -1  # seconds since the epoch; -1: never
@@ -61,6 +81,18 @@ class ImmutableRule:
     def covers(self, repository: str, tag: str) -> bool:
         """Whether it is for this tag; the repository is without its project."""
         return _matches(repository, self.repositories) and _matches(tag, self.tags)
+
+    def as_json(self) -> dict[str, Any]:
+        """As the API has it."""
+        repositories = {"kind": "doublestar", "decoration": "repoMatches"}
+        tags = {"kind": "doublestar", "decoration": "matches"}
+        return {
+            "disabled": False,
+            "action": "immutable",
+            "template": "immutable_template",
+            "tag_selectors": [tags | {"pattern": self.tags}],
+            "scope_selectors": {"repository": [repositories | {"pattern": self.repositories}]},
+        }
 
 
 @dataclass
@@ -92,6 +124,11 @@ class Project:
     retention: list[dict[str, Any]] = field(default_factory=list)
     blobs: set[str] = field(default_factory=set)
     created: float = field(default_factory=time.time)
+
+    @property
+    def is_new_to(self) -> float:
+        """Tokens from before this moment are refused; Harbor gives clocks a minute of leeway."""
+        return self.created - 60
 
 
 @dataclass
@@ -136,6 +173,12 @@ class Artifact:
         return [self.document["config"], *self.document.get("layers", [])]
 
     @property
+    def children(self) -> list[Mapping[str, Any]]:
+        """Of an index."""
+        children: list[Mapping[str, Any]] = self.document.get("manifests") or []
+        return children
+
+    @property
     def is_signature(self) -> bool:
         """Whether core treats it as one of cosign's."""
         return any(part.get("mediaType") == SIMPLE_SIGNING for part in self.parts)
@@ -155,6 +198,10 @@ class State:
     creation_restriction: str = "everyone"  # or `adminonly`
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _n_projects: int = 0
+
+    def __post_init__(self) -> None:
+        """Harbor comes with a public project."""
+        self.add_project(LIBRARY, public=True)
 
     def add_project(self, name: str, **fields: Any) -> Project:
         """A new project; ids are never used twice."""
@@ -191,8 +238,9 @@ class State:
         with self.lock:
             self.record_blob(project, artifact.digest, artifact.size)
             for part in artifact.parts:
-                if part["digest"] in self.blobs:
-                    project.blobs.add(part["digest"])
+                # Also what it has not seen under this digest: sha512, or layers with `urls`.
+                self.blobs.setdefault(part["digest"], Blob(part["size"]))
+                project.blobs.add(part["digest"])
             self.artifacts.setdefault(repository, {})[artifact.digest] = artifact
             self.tags.setdefault(repository, {})
             if tag is not None:
@@ -205,15 +253,44 @@ class State:
             return self.artifacts.get(repository, {}).get(digest)
 
     def referrers(self, repository: str, digest: str) -> list[Artifact]:
-        """What refers to the digest, by `subject`."""
+        """What refers to the digest, by `subject`, and cosign's signature, by its tag."""
         with self.lock:
             known = self.artifacts.get(repository, {}).values()
-            return [artifact for artifact in known if artifact.subject == digest]
+            found = [artifact for artifact in known if artifact.subject == digest]
+            signature = self.signature(repository, digest)
+            return [*found, signature] if signature is not None else found
+
+    def signature(self, repository: str, digest: str) -> Artifact | None:
+        """What cosign's tag names, if it has a layer that makes it a signature."""
+        found = self.find(repository, digest.replace(":", "-") + ".sig")
+        return found if found is not None and found.is_signature else None
+
+    def parents(self, repository: str, digest: str) -> list[Artifact]:
+        """The indexes that list the digest."""
+        with self.lock:
+            return [
+                artifact
+                for artifact in self.artifacts.get(repository, {}).values()
+                if any(child["digest"] == digest for child in artifact.children)
+            ]
+
+    def listed(self, repository: str) -> list[str]:
+        """The digests in the API's list: not what refers to others, nor children without a tag."""
+        with self.lock:
+            known = self.artifacts[repository]
+            signatures = {self.signature(repository, digest) for digest in known}
+            hidden = {item.digest for item in known.values() if item.subject or item in signatures}
+            tagged = {*self.tags[repository].values()}
+            return [
+                digest
+                for digest in known
+                if digest not in hidden
+                and (digest in tagged or not self.parents(repository, digest))
+            ]
 
     def is_signed(self, repository: str, digest: str) -> bool:
-        """Whether cosign's tag is there, with a layer that makes it a signature."""
-        signature = self.find(repository, digest.replace(":", "-") + ".sig")
-        return signature is not None and signature.is_signature
+        """Whether it has cosign's signature."""
+        return self.signature(repository, digest) is not None
 
     def repositories(self, project: str) -> Iterator[str]:
         """The names of the project's repositories, with the project, sorted."""

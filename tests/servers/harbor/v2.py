@@ -18,14 +18,15 @@ from tests.servers.harbor.checks import (
     check_pull_policy,
     check_quota,
 )
-from tests.servers.harbor.errors import Refused, not_found
+from tests.servers.harbor.errors import Refused, bad_request, not_found
 from tests.servers.harbor.proxy_cache import ProxyCache
 from tests.servers.harbor.routes import Route
 from tests.servers.harbor.state import Artifact, Project, State, parse_artifact
 from tests.servers.upstream import Response
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-_DIGEST = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-f]{32,}")
+_DIGEST = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-f]+")
+_WHOLE_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
 
@@ -66,10 +67,12 @@ class V2:
             Refused: with Harbor's words.
         """
         if route.kind == "base":
-            return json_response({})
+            response = registry_response({})
+            response.set("Docker-Distribution-Api-Version", "registry/2.0")
+            return response
         if route.kind == "catalog":
             names = sorted(self._state.artifacts)
-            return json_response({"repositories": names})
+            return registry_response({"repositories": names})
         project = self._state.projects[route.project]
         answer = {
             "manifest": self._manifest,
@@ -84,6 +87,8 @@ class V2:
 
     def _manifest(self, project: Project, route: Route, asked: Asked) -> Response:
         if not (_TAG.fullmatch(route.reference) or _DIGEST.fullmatch(route.reference)):
+            if asked.command == "PUT":
+                raise bad_request(f"invalid tag name: {route.reference}")
             raise not_found("invalid reference format")
         if asked.command == "PUT":
             return self._put_manifest(project, route, asked)
@@ -98,7 +103,9 @@ class V2:
     def _found(self, route: Route) -> Artifact:
         artifact = self._state.find(route.repository, route.reference)
         if artifact is None:
-            mark = "@" if ":" in route.reference else ":"
+            mark = "@" if _WHOLE_DIGEST.fullmatch(route.reference) else ":"
+            if mark == ":" and route.repository not in self._state.artifacts:
+                raise not_found(f"repository {route.repository} not found")
             raise not_found(f"artifact {route.repository}{mark}{route.reference} not found")
         return artifact
 
@@ -112,6 +119,10 @@ class V2:
         check_not_in_gc(self._state, digest)
         check_quota(self._state, project, self._growth(project, digest, data))
         response = asked.forward(f"/v2/{route.repository}/manifests/{digest}", [data])
+        if response.status == 400 and b"MANIFEST_INVALID" in response.read():
+            # Core reads a manifest before the registry does.
+            text = "unmarshal manifest failed: missing signature key"
+            raise Refused(400, "MANIFEST_INVALID", text)
         if response.status != 201:
             return response
         artifact = parse_artifact(digest, asked.header("Content-Type") or "", data)
@@ -134,8 +145,12 @@ class V2:
 
     def _delete_manifest(self, project: Project, route: Route, asked: Asked) -> Response:
         if ":" not in route.reference:
-            raise Refused(400, "UNSUPPORTED", "The operation is unsupported.")
+            text = f"unsupported digest {route.reference}: invalid checksum digest format"
+            raise Refused(400, "UNSUPPORTED", text)
         artifact = self._found(route)
+        if self._state.parents(route.repository, artifact.digest):
+            text = "the deleting artifact is referenced by others"
+            raise Refused(412, "VIOLATE_FOREIGN_KEY_CONSTRAINT", text)
         response = asked.forward()
         with self._state.lock:
             del self._state.artifacts[route.repository][artifact.digest]
@@ -173,8 +188,10 @@ class V2:
 
     def _begin(self, project: Project, route: Route, asked: Asked) -> Response:
         blob = self._state.blobs.get(route.mount)
-        counted = blob.size if blob and route.mount not in project.blobs else 1
-        check_quota(self._state, project, counted)
+        if not route.mount:
+            check_quota(self._state, project, 0)
+        elif blob is not None and route.mount not in project.blobs:
+            check_quota(self._state, project, blob.size)
         response = asked.forward()
         if response.status == 201 and route.mount:
             self._state.record_blob(project, route.mount, blob.size if blob else 0)
@@ -190,7 +207,8 @@ class V2:
             check_quota(self._state, project, size)
         response = asked.forward()
         if response.status == 201:
-            self._state.record_blob(project, digest, size)
+            # The registry's digest: it is sha256, also where the client's was sha512.
+            self._state.record_blob(project, response.get("Docker-Content-Digest") or digest, size)
         return response
 
     def _from_elsewhere(self, project: Project, route: Route, asked: Asked) -> Response:
@@ -203,25 +221,34 @@ class V2:
     # Lists.
 
     def _tags(self, project: Project, route: Route, asked: Asked) -> Response:
-        if route.repository not in self._state.artifacts:
+        if asked.command != "GET":
+            raise Refused(405, "UNSUPPORTED", "Method Not Allowed")
+        if project.upstream is None and route.repository not in self._state.artifacts:
             raise not_found(f"repository {route.repository} not found")
         query = {name: values[0] for name, values in parse_qs(urlsplit(asked.path).query).items()}
+        if not query.get("n", "0").isdecimal():
+            raise Refused(400, "BAD_REQUEST", "the N must be a positive int type")
+        remote = self._cache.tags(project, route) if project.upstream is not None else []
         with self._state.lock:
-            every = sorted(self._state.tags[route.repository])
+            every = sorted({*self._state.tags.get(route.repository, ()), *remote})
         rest = [tag for tag in every if tag > query.get("last", "")]
         page = rest[: int(query["n"])] if "n" in query else rest
-        response = json_response({"name": route.repository, "tags": page})
+        response = registry_response({"name": route.repository, "tags": page})
         if page and len(page) < len(rest):
             more = urlencode({"last": page[-1], "n": query["n"]})
             response.set("Link", f'</v2/{route.repository}/tags/list?{more}>; rel="next"')
         return response
 
     def _referrers(self, project: Project, route: Route, asked: Asked) -> Response:
+        if asked.command != "GET":
+            raise not_found("404 page not found")
+        if not _WHOLE_DIGEST.fullmatch(route.reference):
+            text = f"unsupported digest {route.reference}: invalid checksum digest format"
+            raise Refused(400, "BAD_REQUEST", text)
         wanted = parse_qs(urlsplit(asked.path).query).get("artifactType")
+        every = self._state.referrers(route.repository, route.reference)
         found = [
-            artifact
-            for artifact in self._state.referrers(route.repository, route.reference)
-            if wanted is None or artifact.artifact_type in wanted
+            artifact for artifact in every if wanted is None or artifact.artifact_type in wanted
         ]
         entries = [
             {
@@ -239,6 +266,7 @@ class V2:
         ]
         response = json_response({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
         response.set("Content-Type", OCI_INDEX)
+        response.set("X-Total-Count", str(len(every)))  # of all types
         if wanted is not None:
             response.set("OCI-Filters-Applied", "artifactType")
         return response
@@ -246,9 +274,16 @@ class V2:
 
 def json_response(document: object, status: int = 200) -> Response:
     """A whole answer."""
-    data = json.dumps(document).encode()
+    data = json.dumps(document, separators=(",", ":")).encode()
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
     return Response(status, headers, iter([data]))
+
+
+def registry_response(document: object) -> Response:
+    """A whole answer of `/v2/`."""
+    response = json_response(document)
+    response.set("Content-Type", "application/json; charset=utf-8")
+    return response
 
 
 def _read_at_most(pieces: Iterable[bytes], limit: int) -> bytes:
@@ -256,7 +291,5 @@ def _read_at_most(pieces: Iterable[bytes], limit: int) -> bytes:
     for piece in pieces:
         data += piece
         if len(data) > limit:
-            raise Refused(
-                413, "REQUEST_ENTITY_TOO_LARGE", "manifest size exceeds the maximum of 4 MiB"
-            )
+            raise Refused(413, "REQUEST_ENTITY_TOO_LARGE", "request entity too large")
     return data
