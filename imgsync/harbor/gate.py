@@ -159,20 +159,11 @@ class HarborGate:
         for image in images:
             if image.error is not None or _key(image.item.target) not in self.projects:
                 continue
-            others = [
-                item
-                for item in graph.closure([image.root.descriptor])
-                if item.digest.algorithm != _ALGORITHM and item.digest not in image.expected
-            ]
-            document = next((item for item in others if item.is_document), None)
-            if document is not None:
-                image.fail(digest_error(image.item.target, document))
-            elif others:
-                msg = (
-                    f"{image.item.label}: {others[0].short} is named by another digest than one "
-                    "of sha256; whether Harbor finds it again is not known"
-                )
-                self._report(Noted(msg, "warning"))
+            for item in graph.closure([image.root.descriptor]):
+                is_other = item.is_document and item.digest.algorithm != _ALGORITHM
+                if is_other and item.digest not in image.expected:
+                    image.fail(digest_error(image.item.target, item))
+                    break
 
     # When it is known what tags mean.
 
