@@ -1,7 +1,7 @@
 """Projects that fetch from another registry when they are asked.
 
-What was fetched once stays, so that it is there when upstream is not. Harbor stores it in
-the background; here it is kept in memory, which a client cannot tell apart.
+What was fetched once stays, so that it is there when upstream is not. Harbor stores it in the
+background, a manifest when its layers are there too; here it is kept in memory, and at once.
 """
 
 import threading

@@ -224,17 +224,14 @@ class RunningHarbor(FaultyProxy):
         }
 
     def artifacts(self, repository: str) -> dict[str, dict[str, Any]]:
-        """The manifests and indexes of `PROJECT/NAME`, by digest, tagged or not."""
+        """What the API lists of `PROJECT/NAME`, and the children of that, by digest."""
         project, _, name = repository.partition("/")
         path = f"/projects/{project}/repositories/{quote(quote(name, safe=''), safe='')}/artifacts"
         rows = self._pages(path, by_name=True, missing=True)
         found = {row["digest"]: row for row in rows}
-        # Children of indexes, and what refers to others, are in no list.
         for row in rows:
             for child in row.get("references") or []:
                 found.setdefault(child["child_digest"], child)
-            accessories = self._pages(f"{path}/{row['digest']}/accessories", by_name=True)
-            found |= {entry["digest"]: entry for entry in accessories}
         return found
 
     # The API.
