@@ -279,7 +279,12 @@ def test_a_run_that_is_killed_is_gone_on_with(
         assert told["interrupted"]
         assert told["stopped"] == "interrupted"
         statuses = {image["target"].rpartition(":")[2]: image["status"] for image in told["images"]}
-        assert statuses == {str(n): "new" if str(n) in done else "left" for n in range(6)}
+        assert set(statuses) == set(digests)
+        assert set(statuses.values()) <= {"new", "left"}
+        told_new = {tag for tag, status in statuses.items() if status == "new"}
+        # Of the one that was just being written the answer may have been lost.
+        assert told_new <= set(done)
+        assert len(done) - len(told_new) <= 1
         assert 'imgsync_mirror_interrupted{config="images.txt"} 1' in metrics.read_text()
     proxy.heal()
     ran = site.mirror(listed, "--to", to)
