@@ -14,8 +14,8 @@ SERVERS := docker-registry:docker-registry containerd:containerd ctr:containerd 
            nginx:nginx redis-server:redis-server ssh-keygen:openssh-client zstd:zstd \
            chromium:chromium par2:par2 ip:iproute2 ssh:openssh-client sudo:sudo
 
-.PHONY: test servers lint types pytest containerd harbor format demo bench corruptions gap dist \
-        dist-arm64 clean
+.PHONY: test servers lint types pytest containerd harbor format demo bench corruptions gap fleet \
+        peers dist dist-arm64 clean
 
 test: servers lint types pytest
 
@@ -78,6 +78,11 @@ gap: $(STAMP)
 # Seeds twenty nodes on this machine; the result is kept in docs/fleet.md. Needs root.
 fleet: $(STAMP)
 	$(BIN)/python -m tests.bench.fleet
+
+# What tools of others sign, write and read, beside imgsync; the result is kept in docs/peers.md.
+# Those on PATH take part: cosign2, cosign3, notation, oras, regctl, crane, imgpkg, zot.
+peers: $(STAMP)
+	$(BIN)/python -m tests.peers
 
 # A wheel, a wheelhouse, the standalone file and a Debian package, in dist/.
 dist: $(STAMP)
