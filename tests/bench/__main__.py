@@ -6,15 +6,12 @@ Nothing here is a test. Absolute times depend on the machine; the ratios are of 
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
-from tests.bench.corpus import CORPORA, fill
+from tests.bench.corpus import CORPORA
 from tests.bench.measure import Figures, best, measure
+from tests.bench.peers import PEERS, Work
+from tests.bench.served import Served, serving
 from tests.servers.registry import Registry
 
 IMGSYNC = str(Path(sys.executable).with_name("imgsync"))
@@ -37,33 +34,6 @@ threads = [threading.Thread(target=hash_part, args=(n,)) for n in range(workers)
 """
 
 
-@dataclass(frozen=True)
-class Served:
-    """A corpus in a registry: how its images are called there, and what it is."""
-
-    registry: Registry
-    names: list[str]
-    file: Path
-    n_objects: int
-    n_bytes: int
-
-
-@contextmanager
-def serving(corpus: str, folder: Path) -> Iterator[Served]:
-    """A registry that holds the corpus, and a list of its images for ``-f``.
-
-    It is filled by a process of its own: a command starts with the memory of whoever starts it,
-    and that would be told as the command's.
-    """
-    with Registry() as registry:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            names, n_objects, n_bytes = pool.submit(fill, registry.url, corpus).result()
-        file = folder / "images.txt"
-        file.write_text("\n".join(names) + "\n")
-        registry.forget()
-        yield Served(registry, names, file, n_objects, n_bytes)
-
-
 def fresh(folder: Path) -> Path:
     """An empty folder, so that no run finds what an earlier one left."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -80,14 +50,15 @@ def bundle(file: Path, out: Path, *options: str) -> Figures:
     return min(runs, key=lambda figures: figures.wall_s)
 
 
-def skopeo(names: list[str], out: Path) -> Figures:
-    """``skopeo copy --all`` of each image into one layout: it has no verb for many."""
-    target = fresh(out)
-    script = "".join(
-        f"skopeo copy --all --src-tls-verify=false docker://{name} oci:{target}/layout:{number};"
-        for number, name in enumerate(names)
-    )
-    return measure(["sh", "-ec", script])
+def peers(served: Served, out: Path, beside: Figures) -> None:
+    """How the tools that are here fetch the same; the others are named."""
+    for peer in PEERS:
+        if peer.is_here and peer.fetch is not None:
+            work = Work(served.names, served.digests, fresh(out))
+            row(peer.title, measure(peer.fetch(work)), beside)
+    missing = [peer.program for peer in PEERS if not peer.is_here]
+    if missing:
+        print(f"  not here: {', '.join(missing)}")
 
 
 def row(what: str, figures: Figures, beside: Figures | None = None) -> None:
@@ -103,7 +74,7 @@ def bench_corpus(corpus: str, folder: Path) -> None:
         print(f"\n{corpus}: {n_images} images, {n_objects} objects, {served.n_bytes} bytes")
         # As the peers do it: what is about images, such as signatures, does not come along.
         figures = bundle(served.file, folder / "out", "--referrers", "none")
-        registry, names = served.registry, served.names
+        registry = served.registry
         n_requests = len(registry.requests("GET", "")) + len(registry.requests("HEAD", ""))
         site = folder / "out" / "site.tar"
         copy = best(RUNS, ["cp", site, folder / "copy.tar"])
@@ -114,8 +85,7 @@ def bench_corpus(corpus: str, folder: Path) -> None:
         row("imgsync bundle, with signatures looked for", bundle(served.file, folder / "with"))
         row("plain copy of the bundle (cp)", copy, figures)
         row("hashlib SHA-256 of the bundle, one core", hashing, figures)
-        if shutil.which("skopeo"):
-            row("skopeo copy --all, image by image", skopeo(names, folder / "skopeo"), figures)
+        peers(served, folder / "peers", figures)
         all_cores = best(RUNS, [sys.executable, "-c", HASH_ALL_CORES, site, "2"])
         verify = best(RUNS, [IMGSYNC, "verify", "-q", site])
         row("hashlib SHA-256 of the bundle, two cores", all_cores)
