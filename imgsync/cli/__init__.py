@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -139,12 +139,13 @@ class Program(click.Group):
             finally:
                 context.close()
         except click.ClickException as error:
-            error.show()
+            with suppress(BrokenPipeError):
+                error.show()
             return USAGE
         except ImgsyncError as error:
             return _failed(context, error, error)
         except (click.Abort, KeyboardInterrupt):
-            tell(f"imgsync: interrupted; {context.after_interrupt}")
+            _tell_last(f"imgsync: interrupted; {context.after_interrupt}")
             return INTERRUPTED
         except (_ReaderGoneError, BrokenPipeError):
             _forget_stdout()
@@ -225,14 +226,14 @@ def _forget_stdout() -> None:
 
 
 def _failed(context: Context, error: ImgsyncError, cause: BaseException) -> int:
-    tell(json_of(error) if context.wants_json_errors else text_of(error))
+    _tell_last(json_of(error) if context.wants_json_errors else text_of(error))
     if context.debug:
         _print_traceback(cause)
     return exit_code_of(error)
 
 
 def _bug(context: Context, error: Exception) -> int:
-    tell(text_of_bug(error, debug=context.debug))
+    _tell_last(text_of_bug(error, debug=context.debug))
     if context.debug:
         _print_traceback(error)
     return exit_code_of(error)
@@ -241,7 +242,13 @@ def _bug(context: Context, error: Exception) -> int:
 def _print_traceback(error: BaseException) -> None:
     import traceback  # noqa: PLC0415 - only for a mistake
 
-    tell("".join(traceback.format_exception(error)).rstrip())
+    _tell_last("".join(traceback.format_exception(error)).rstrip())
+
+
+def _tell_last(text: str) -> None:
+    """Tell how it ends; where nobody reads that any more, the status still says it."""
+    with suppress(BrokenPipeError):
+        tell(text)
 
 
 @click.group(

@@ -213,6 +213,10 @@ def bundle(
             msg = "--parity needs a file as the output"
             raise InvalidInput(msg)
         par2.check_program()
+    if with_imgsync:
+        from imgsync.standalone.build import check_tools  # noqa: PLC0415 - seldom asked for
+
+        check_tools()
     outputs = make(requests, output, platform, options, context, volume_size=volume_size)
     if sha256sum:
         for made in outputs:

@@ -67,7 +67,7 @@ def own_file() -> Path | None:
 
 
 def _build(folder: Path) -> Path:
-    _check_tools()
+    check_tools()
     entry = folder / "entry.py"
     entry.write_text(_ENTRY)
     _run(
@@ -83,7 +83,14 @@ def _build(folder: Path) -> Path:
     return made
 
 
-def _check_tools() -> None:
+def check_tools() -> None:
+    """Refuse before anything else what cannot be built; a standalone imgsync needs no tools.
+
+    Raises:
+        NotFound: names what is not installed.
+    """
+    if own_file() is not None:
+        return
     lacking = [
         module for module in ("PyInstaller", "staticx") if importlib.util.find_spec(module) is None
     ]

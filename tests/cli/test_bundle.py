@@ -339,3 +339,13 @@ def test_ctrl_c_says_that_the_same_command_goes_on(
     assert "the same command" in said
     proxy.heal()
     imgsync(*command[len(IMGSYNC) :])
+
+
+def test_what_cannot_be_put_beside_it_is_told_before_it_is_made(
+    fixture_images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = fixture_images.write_layout(tmp_path / "layout")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    words = ("bundle", f"oci:{layout}", "-o", tmp_path / "site.tar", "--with-imgsync")
+    assert "patchelf" in imgsync(*words, code=5).err
+    assert not (tmp_path / "site.tar").exists()

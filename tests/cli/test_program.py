@@ -372,3 +372,13 @@ def test_results_that_do_not_fit_and_notes_that_do_not() -> None:
     assert b"standard output: No space left on device" in refused.stderr
     assert told.returncode == 0
     assert b"ok" in told.stdout
+
+
+def test_the_status_says_how_it_ended_where_nobody_reads_the_words() -> None:
+    for words, status in ((["verify", "nowhere.tar"], 5), (["verify"], 2)):
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = [sys.executable, "-m", "imgsync", *words]
+        done = subprocess.run(command, stderr=writer, stdout=writer, check=False)
+        os.close(writer)
+        assert done.returncode == status
