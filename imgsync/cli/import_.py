@@ -8,6 +8,7 @@ import click
 
 from imgsync.cli.command import Command
 from imgsync.cli.context import Context
+from imgsync.cli.damage import advise_repair
 from imgsync.cli.host import host_platform
 from imgsync.cli.import_output import plan_json, plan_text, raise_failures, result_json, tell
 from imgsync.cli.options import (
@@ -160,6 +161,7 @@ def import_(
         context.report,
         absent=gathered.absent,
     )
+    advise_repair(result.failures, holdings)
     progress = _progress(lock, result) if selection.is_all else None
     try:
         receipt.write(

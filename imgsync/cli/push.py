@@ -8,6 +8,7 @@ import click
 
 from imgsync.cli.command import Command
 from imgsync.cli.context import Context
+from imgsync.cli.damage import advise_repair
 from imgsync.cli.harbor_output import project_lines, projects_json
 from imgsync.cli.inputs import read_input
 from imgsync.cli.options import (
@@ -177,6 +178,7 @@ def push(
         result = by_ctr.push(planned)
     else:
         result = run_push(planned, options, context.report)
+    advise_repair(result.failures, holdings)
     try:
         receipt.write(
             run,

@@ -6,6 +6,7 @@ import pytest
 
 from tests.cli.run import imgsync
 from tests.images import Images, sized_image
+from tests.servers.containerd import Containerd
 from tests.servers.registry import Registry
 from tests.upload import upload
 
@@ -44,6 +45,18 @@ def test_online_only_what_is_bad_is_fetched(registry: Registry, site: Path, imag
     assert site.read_bytes() == right
     assert len(registry.requests("GET", "")) == 2
     assert "nothing to heal" in imgsync("repair", site).out
+
+
+def test_a_push_and_an_import_of_a_damaged_bundle_name_what_heals_it(
+    new_registry: Registry, containerd: Containerd, namespace: str, site: Path, images: Images
+) -> None:
+    damage(site, images)
+    to = ("--to", f"{new_registry.host}/far")
+    here = ("--address", containerd.socket, "-n", namespace)
+    for words in ("push", site, *to), ("import", site, *here):
+        failed = imgsync(*words, code=4)
+        assert f"imgsync repair {site} heals it" in failed.err
+    assert not new_registry.tags("far")
 
 
 def test_offline_a_request_is_answered_by_a_patch(
