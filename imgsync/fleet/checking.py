@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from imgsync.errors import ImgsyncError
 from imgsync.events import Failed, NodeEnded, OfNode, Report
-from imgsync.fleet.finding import open_node, session
-from imgsync.fleet.ssh import Connection, Ssh
+from imgsync.fleet.connection import Connection
+from imgsync.fleet.finding import open_node
+from imgsync.fleet.session import session
+from imgsync.fleet.ssh import Ssh
 from imgsync.nodes.against_lock import LockedImage, compare
 from imgsync.nodes.looking import look
 

@@ -6,12 +6,10 @@ was said by an option wins, then crictl's file, then the usual sockets.
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from imgsync.errors import AccessDenied, ContainerdError
 from imgsync.fleet.remote_ctr import RemoteCtr
-from imgsync.fleet.ssh import SESSION
 from imgsync.model.machine import platform_of
 from imgsync.stores.containerd.namespace import Containerd
 from imgsync.stores.containerd.socket import PLACES, find_known, parse_crictl
@@ -19,18 +17,9 @@ from imgsync.stores.containerd.socket import PLACES, find_known, parse_crictl
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from imgsync.fleet.connection import Connection
     from imgsync.fleet.host import Become
-    from imgsync.fleet.ssh import Connection
     from imgsync.model.platform import Platform
-
-
-def session() -> str:
-    """The script of the session that holds a connection; it looks for all that we know."""
-    sockets = [place.address for place in PLACES]
-    programs = ["ctr", *(command.split()[0] for place in PLACES for command in place.commands)]
-    return SESSION.replace("{sockets}", shlex.join(sockets)).replace(
-        "{commands}", shlex.join(dict.fromkeys(programs))
-    )
 
 
 def find(facts: Mapping[str, Sequence[str]], address: str, command: str) -> tuple[str, str]:

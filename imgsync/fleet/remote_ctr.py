@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from imgsync.events import Report
+    from imgsync.fleet.connection import Connection
     from imgsync.fleet.host import Become
-    from imgsync.fleet.ssh import Connection
 
 _QUIET: Final = ("env", "LC_ALL=C", "CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1")
 

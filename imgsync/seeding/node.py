@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from imgsync.errors import AllFailed, ImgsyncError, SomeFailed
 from imgsync.events import Event, Failed, InPart, NodeEnded, OfNode, Planned
-from imgsync.fleet.finding import open_node, session
-from imgsync.fleet.ssh import Connection
+from imgsync.fleet.connection import Connection
+from imgsync.fleet.finding import open_node
+from imgsync.fleet.session import session
 from imgsync.seeding.peer import Peer, can_receive, can_send
 from imgsync.seeding.reaching import Reaching
 from imgsync.seeding.relay import Relay

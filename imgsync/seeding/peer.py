@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from imgsync.events import Report
-    from imgsync.fleet.ssh import Connection
+    from imgsync.fleet.connection import Connection
     from imgsync.model.descriptor import Descriptor
     from imgsync.model.digest import Digest
     from imgsync.stores.containerd.command import Ctr

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from imgsync.errors import InvalidInput
 from imgsync.events import Noted
-from imgsync.fleet.ssh import ForwardingRefused
+from imgsync.fleet.connection import ForwardingRefused
 from imgsync.serve.access import OneCredential
 from imgsync.serve.server import Server
 from imgsync.stores.containerd.hosts_dir import hosts_toml
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from imgsync.events import Report
-    from imgsync.fleet.ssh import Connection
+    from imgsync.fleet.connection import Connection
     from imgsync.serve.catalog import Catalog
     from imgsync.stores import Source
     from imgsync.stores.containerd.namespace import Containerd

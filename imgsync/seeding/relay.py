@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from imgsync.events import Report
-    from imgsync.fleet.ssh import Connection
+    from imgsync.fleet.connection import Connection
     from imgsync.model.digest import Digest
     from imgsync.seeding.peer import Peer
     from imgsync.seeding.turns import Turns

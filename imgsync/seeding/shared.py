@@ -16,7 +16,8 @@ from imgsync.stores import Listing
 if TYPE_CHECKING:
     from imgsync.errors import ImgsyncError
     from imgsync.events import Report
-    from imgsync.fleet.ssh import Connection, Ssh
+    from imgsync.fleet.connection import Connection
+    from imgsync.fleet.ssh import Ssh
     from imgsync.model.bundle import Root
     from imgsync.model.platform import Platform
     from imgsync.seeding.peer import Peer

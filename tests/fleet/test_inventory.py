@@ -9,11 +9,13 @@ import pytest
 
 from imgsync.errors import ContainerdError, InvalidInput, NotFound
 from imgsync.fleet.ansible import parse_ansible
-from imgsync.fleet.finding import find, session
+from imgsync.fleet.connection import Connection
+from imgsync.fleet.finding import find
 from imgsync.fleet.host import Become, Host, limit_hosts, parse_hosts
 from imgsync.fleet.inventory import read_inventory
 from imgsync.fleet.remote_ctr import RemoteCtr
-from imgsync.fleet.ssh import Connection, Ssh
+from imgsync.fleet.session import session
+from imgsync.fleet.ssh import Ssh
 
 if TYPE_CHECKING:
     from pathlib import Path
