@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -30,6 +31,9 @@ pytestmark = pytest.mark.real
 ANN = ("ann", PASSWORD)
 ADMINISTRATOR = (ADMIN, ADMIN_PASSWORD)
 USERS = {name: Account(PASSWORD) for name in ("ann", "bob", "guest")}
+
+OWN = secrets.token_bytes(8)
+"""In layers: a Harbor keeps those of deleted projects, and has them when the tests run again."""
 
 Push = Callable[..., Ran]
 
@@ -77,7 +81,7 @@ def app(*names: str, n_bytes: int = 2000) -> Images:
     """Small images, each with a layer of its own: ``app:1`` becomes HOST/PROJECT/app:1."""
     images = Images()
     for number, name in enumerate(names or ("app:1",)):
-        content = images.layer({"content": bytes([number]) * n_bytes}, compression="none")
+        content = images.layer({"content": bytes([number]) * n_bytes + OWN}, compression="none")
         images.name(f"registry.example/{name}", images.image([content]))
     return images
 
@@ -356,12 +360,12 @@ def test_what_other_repositories_of_a_project_have_is_not_new(
     harbor: AnyHarbor, push: Push
 ) -> None:
     images = Images()
-    base = images.layer({"base": b"x" * 60_000}, compression="none")
+    base = images.layer({"base": b"x" * 60_000 + OWN}, compression="none")
     images.name("registry.example/first:1", images.image([base]))
     push(images, "team")
     harbor.limit("team", harbor.used("team") + 10_000)
     second = Images()
-    base = second.layer({"base": b"x" * 60_000}, compression="none")
+    base = second.layer({"base": b"x" * 60_000 + OWN}, compression="none")
     own = second.layer({"own": b"y"}, compression="none")
     second.name("registry.example/second:1", second.image([base, own]))
     push(second, "team")
@@ -412,7 +416,7 @@ def test_all_conflicts_are_told_at_once_each_with_what_to_do(
 def test_layers_are_mounted_across_projects(harbor: AnyHarbor, push: Push) -> None:
     harbor.project("other", members={"ann": "developer"})
     images = Images()
-    base = images.layer({"base": b"x" * 50_000}, compression="none")
+    base = images.layer({"base": b"x" * 50_000 + OWN}, compression="none")
     for name in ("team/app", "other/app"):
         own = images.layer({"own": name.encode()})
         images.name(f"registry.example/{name}:1", images.image([base, own]))
@@ -444,7 +448,7 @@ def test_manifests_by_sha512_are_refused_beforehand(push: Push, harbor: AnyHarbo
 def test_blobs_by_sha512_are_found_again(push: Push, harbor: AnyHarbor) -> None:
     """By their sha256 at first, and by their own digest when a manifest has named them."""
     images = Images()
-    layer = images.tar_layer(tar_of({"a": b"a"}), compression="none")
+    layer = images.tar_layer(tar_of({"a": OWN}), compression="none")
     layer.descriptor["digest"] = _named_by_sha512(images, layer.descriptor["digest"])
     images.name("registry.example/odd:1", images.image([layer], platform="linux/amd64"))
     push(images, "team", as_layout=True)
