@@ -39,13 +39,18 @@ Dir::Cache "$work/apt";
 Dir::Cache::archives "$work/apt/archives";
 APT
 export APT_CONFIG="$work/apt/apt.conf"
+# What this host has done after an update is for its own packages. Read after its configuration.
+cat >"$work/apt/hooks.conf" <<APT
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+APT
+apt() { apt-get --config-file "$work/apt/hooks.conf" --quiet --quiet --yes "$@"; }
 echo "packages for arm64"
-apt-get --quiet --quiet update
+apt update
 
 qemu=$(command -v qemu-aarch64-static || true)
 if [ -z "$qemu" ]; then
-    (cd "$work/host" && apt-get --quiet --quiet download \
-        "qemu-user-static:$(dpkg --print-architecture)")
+    (cd "$work/host" && apt download "qemu-user-static:$(dpkg --print-architecture)")
     dpkg-deb --extract "$work"/host/qemu-user-static_*.deb "$work/host"
     qemu=$work/host/usr/bin/qemu-aarch64-static
 fi
@@ -53,7 +58,7 @@ ln -s "$qemu" "$work/qemu"
 
 # PyInstaller wants Python as a library too, which python3 does not depend on.
 # shellcheck disable=SC2086  # a list of names is what is meant
-apt-get --quiet --quiet --yes --download-only install $packages "libpython$(
+apt --download-only install $packages "libpython$(
     apt-cache depends python3 | sed -n 's/^ *Depends: python\(3\.[0-9]*\)$/\1/p'
 )" >/dev/null
 for package in "$work"/apt/archives/*.deb; do
