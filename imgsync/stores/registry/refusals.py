@@ -72,6 +72,8 @@ OTHER_DIGEST: Final = (
 
 _MUST_EXIST: Final = "some registries (ECR) want a repository to be created first"
 
+_FURTHER: Final = {507: "the registry's own storage is full"}
+
 _TAKES_NOTHING: Final = "the registry may be read-only"
 
 _NOT_SUPPORTED: Final = (
@@ -152,7 +154,7 @@ class Refusal:
                 return RegistryUnavailable(message, hint=hint or "run the same command again")
             case status if 400 <= status < 500:
                 return Refused(message, hint=hint or self._refused_hint())
-        return RegistryUnavailable(message, hint=hint)
+        return RegistryUnavailable(message, hint=hint or _FURTHER.get(self.status, ""))
 
     @property
     def _is_missing_project(self) -> bool:

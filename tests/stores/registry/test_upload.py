@@ -17,6 +17,7 @@ from imgsync.errors import (
     RateLimited,
     ReadOnly,
     Refused,
+    RegistryUnavailable,
 )
 from imgsync.stores.registry import upload_ways
 from imgsync.stores.registry.credential import Credential
@@ -249,6 +250,7 @@ def test_an_unknown_upload_is_begun_again(proxy: FaultyProxy, store: Repository)
         (403, b'{"errors":[{"code":"DENIED","message":"access denied"}]}', AccessDenied),
         (404, b'{"errors":[{"code":"NAME_UNKNOWN","message":"no such repository"}]}', NotFound),
         (405, b'{"errors":[{"code":"UNSUPPORTED"}]}', Refused),
+        (507, b"", RegistryUnavailable),
     ],
 )
 def test_a_refusal_is_final(
