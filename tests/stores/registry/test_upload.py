@@ -17,7 +17,6 @@ from imgsync.errors import (
     RateLimited,
     ReadOnly,
     Refused,
-    RegistryUnavailable,
 )
 from imgsync.stores.registry import upload_ways
 from imgsync.stores.registry.credential import Credential
@@ -250,7 +249,6 @@ def test_an_unknown_upload_is_begun_again(proxy: FaultyProxy, store: Repository)
         (403, b'{"errors":[{"code":"DENIED","message":"access denied"}]}', AccessDenied),
         (404, b'{"errors":[{"code":"NAME_UNKNOWN","message":"no such repository"}]}', NotFound),
         (405, b'{"errors":[{"code":"UNSUPPORTED"}]}', Refused),
-        (507, b"", RegistryUnavailable),
     ],
 )
 def test_a_refusal_is_final(
@@ -273,6 +271,13 @@ def test_a_read_only_registry_is_told(client: Client) -> None:
         with pytest.raises(ReadOnly, match="405"):
             put(store, blob(SMALL), SMALL)
         assert not server.requests("POST", "/v2/"), "the first answer is remembered"
+
+
+def test_a_registry_that_has_no_room_is_told(proxy: FaultyProxy, store: Repository) -> None:
+    proxy.on("POST", UPLOADS, Answer(507), times=None)
+    with pytest.raises(NetworkError, match="507") as caught:
+        put(store, blob(LARGE), LARGE)
+    assert "storage is full" in caught.value.hint
 
 
 class TestMounting:
