@@ -44,7 +44,9 @@ def make(path: Path, percent: int) -> None:
     """
     forget(path)
     base = path.with_name(f"{path.name}.{_MAKING}")
-    _run("create", "-q", "-q", f"-r{percent}", "-n1", f"{base}.par2", str(path), folder=path.parent)
+    # It runs in the file's folder, so that the parity knows the file by its name alone.
+    names = ("--", f"{base.name}.par2", path.name)
+    _run("create", "-q", "-q", f"-r{percent}", "-n1", *names, folder=path.parent)
     with turn_os_errors(path):
         for file in sorted(_files(path, base.name), reverse=True):
             file.rename(path.with_name(file.name.replace(f".{_MAKING}", "")))
@@ -63,7 +65,7 @@ def heal(path: Path) -> bool:
     kept = [path.with_name(f"{path.name}.{number}") for number in range(1, 10)]
     before = {file for file in kept if file.exists()}
     done = subprocess.run(
-        [PROGRAM, "repair", "-q", "-q", f"{path.name}.par2"],
+        [PROGRAM, "repair", "-q", "-q", "--", f"{path.name}.par2"],
         cwd=path.parent,
         capture_output=True,
         check=False,

@@ -67,6 +67,19 @@ def test_a_retag_that_changes_nothing_keeps_the_parity(
     assert sorted(site.parent.glob("site.tar*.par2")) == files
 
 
+@pytest.mark.parametrize("name", ["below/site.tar", "./-x.tar", "a b/c d.tar"])
+def test_parity_by_any_path(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    imgsync("bundle", site, "-o", name, "--parity", "20")
+    right = zero(path, 300_000, 8 * 512)
+    assert "healed by its parity" in imgsync("repair", name, "--offline").out
+    assert path.read_bytes() == right
+
+
 def test_a_name_with_brackets_gets_parity_too(site: Path, tmp_path: Path) -> None:
     imgsync("bundle", site, "-o", tmp_path / "site[1].tar", "--parity", "20")
     names = {path.name for path in tmp_path.iterdir() if path.name.startswith("site[1].tar")}
