@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.real
 
 ANN = ("ann", PASSWORD)
+_COLLECTED = 'http status code: 404, body: {"errors":[{"code":"MANIFEST_UNKNOWN","message":"x"}]}'
 
 
 class _Bytes:
@@ -235,6 +236,7 @@ def test_a_manifest_that_is_too_large(harbor: AnyHarbor, somebody: Somebody) -> 
         ("PUT", 403, "FORBIDDEN", "CSRF token invalid", Refused, "cookie"),
         ("PUT", 500, "UNKNOWN", "internal server error", RegistryUnavailable, "run the same"),
         ("PUT", 404, "NOT_FOUND", "invalid reference format", NotFound, ""),
+        ("PUT", 404, "NOT_FOUND", _COLLECTED, CollectingGarbage, "a garbage collection is running"),
     ],
 )
 def test_answers_that_we_should_not_see(

@@ -34,7 +34,8 @@ CHILDREN_CODES: Final = ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKN
 
 _QUOTA: Final = "will exceed the configured upper limit"
 _READ_ONLY: Final = r"read.only mode"
-_IN_GC: Final = "in GC, mark it as non existing"
+_IN_GC: Final = r"in GC, mark it as non existing|http status code: 404, body: .*MANIFEST_UNKNOWN"
+"""The second is of Harbor's core, which looks at a manifest that it has just put and is gone."""
 
 _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
