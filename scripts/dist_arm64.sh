@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the standalone file and the Debian package for arm64 on a host of another architecture.
-# Called by `make dist-arm64`. Some minutes; 600 MB in the folder for work.
+# Called by `make dist-arm64`. Some minutes; 1 GB in the folder for work.
 #
 #     scripts/dist_arm64.sh PYTHON WORK OUT
 #
