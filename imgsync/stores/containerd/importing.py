@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from imgsync.completeness import completeness
 from imgsync.errors import ContainerdError, IncompleteImport
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from imgsync.stores.containerd.stream import Send
     from imgsync.stores.containerd.wanted import Wanted
     from imgsync.walk import Graph
+
+_NAMES_AT_ONCE: Final = 100
+"""To a node they go in one argument of ssh, which may have 128 KiB."""
 
 
 def import_images(
@@ -123,6 +126,7 @@ class _Import:
                 self._tell_copied(wanted)
                 if not wanted.waits:
                     self._finish(wanted, is_new=wanted not in unchanged)
+        self._forget_helping(moving)
         if self._options.sources:
             self._label_sources(moving)
         return ImportResult(
@@ -208,8 +212,6 @@ class _Import:
             for name in self._plan.kept_names(wanted) if self._options.pin else ():
                 if name not in self._pinned:
                     images.label(name, PINNED)
-            if helping := self._plan.helping_names(wanted):
-                images.remove(*helping)
             if self._options.unpack:
                 self._containerd.unpack(wanted.root.digest)
         except ContainerdError as error:
@@ -217,6 +219,16 @@ class _Import:
         before = self._plan.others(wanted)
         for name in wanted.names if is_new else ():
             self._report(Named(name, wanted.root, str(before.get(name, ""))))
+
+    def _forget_helping(self, moving: Sequence[Wanted]) -> None:
+        """Remove the records that were there only to load images, many with one command."""
+        named = [wanted for wanted in moving if wanted.error is None and not wanted.waits]
+        helping = [name for wanted in named for name in self._plan.helping_names(wanted)]
+        try:
+            for start in range(0, len(helping), _NAMES_AT_ONCE):
+                self._containerd.images.remove(*helping[start : start + _NAMES_AT_ONCE])
+        except ContainerdError as error:
+            self._report(Noted(f"all is there, but: {error.message}", "warning"))
 
     def _label_sources(self, moving: Sequence[Wanted]) -> None:
         named = [wanted for wanted in moving if wanted.error is None and not wanted.waits]

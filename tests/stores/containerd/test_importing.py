@@ -170,6 +170,26 @@ def test_without_digests_only_the_name_stays(
     assert [image.status for image in again.imported] == ["unchanged"]
 
 
+def test_names_that_only_helped_go_together(
+    load: Loader, ours: Containerd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = _three_platforms()
+    names = [NAME.replace("app", f"app{number}") for number in range(3)]
+    for name in names:
+        images.name(name, images.image([images.layer({"own": name.encode()})]))
+    removed: list[tuple[str, ...]] = []
+    remove = ours.images.remove
+
+    def counted(*gone: str) -> None:
+        removed.append(gone)
+        remove(*gone)
+
+    monkeypatch.setattr(ours.images, "remove", counted)
+    assert not load(images, twins=False).failures
+    assert set(ours.images.all()) == {NAME, *names}
+    assert [len(gone) for gone in removed] == [4]
+
+
 def test_a_twin_that_was_there_stays(load: Loader, ours: Containerd, containerd: Server) -> None:
     images = _three_platforms()
     load(images)
