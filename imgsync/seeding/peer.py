@@ -45,7 +45,10 @@ done"""
 
 _SCRIPT: Final = f"""\
 umask 077
-known=$(mktemp "${{{{TMPDIR:-/tmp}}}}/imgsync-known-XXXXXXXX") || exit 1
+for at in /dev/shm "${{{{TMPDIR:-/tmp}}}}"; do
+    known=$(mktemp "$at/imgsync-known-XXXXXXXX" 2>/dev/null) && break
+done
+[ -n "$known" ] || exit 1
 trap 'rm -f "$known"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 printf '%s\\n' {{keys}} >"$known"
