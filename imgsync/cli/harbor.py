@@ -22,7 +22,7 @@ from imgsync.harbor.status import harbor_status
 @click.argument("target", metavar="HOST[/PROJECT]")
 @format_option
 @click.pass_obj
-def harbor(context: Context, *, action: str, target: str, as_json: bool) -> None:  # noqa: ARG001
+def harbor(context: Context, *, action: str, target: str, as_json: bool) -> None:  # noqa: ARG001 - one action
     """Show the room, the rules and the rights in a Harbor's projects.
 
     status tells of each project what is used and free, which tags must stay (immutable), what is

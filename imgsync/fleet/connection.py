@@ -154,13 +154,19 @@ class Connection:
         """The folder on the node: mode 0700, and gone with the connection."""
         return self.facts["folder"][0]
 
-    def words(self, command: str, *, apart: bool = False) -> tuple[str, ...]:
-        """The words that run a line of shell on the node, ``apart`` by a connection of its own."""
+    def words(
+        self, command: str, *, apart: bool = False, with_agent: bool = False
+    ) -> tuple[str, ...]:
+        """The words that run a line of shell on the node, ``apart`` by a connection of its own.
+
+        That alone may be lent the operator's agent.
+        """
         return (
             *self.ssh.command,
             *("-o", "ControlMaster=no"),
             *("-o", f"ControlPath={'none' if apart else self._control}"),
             *("-o", "BatchMode=yes", "-T", *(self._alive() if apart else ())),
+            *(("-A",) if with_agent else ()),
             *(*self.host.words, command),
         )
 
@@ -218,12 +224,7 @@ class Connection:
         Raises:
             Unreachable: there is no ssh here.
         """
-        words = (
-            *self.ssh.command,
-            *("-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes", "-T"),
-            *self._alive(),
-            *("-A", *self.host.words, command),
-        )
+        words = self.words(command, apart=True, with_agent=True)
         return start_ssh(words, stdin, subprocess.PIPE, stderr)
 
     def write(self, name: str, data: bytes) -> str:

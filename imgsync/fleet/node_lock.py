@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from imgsync.errors import ContainerdError, Unreachable
 from imgsync.events import Noted, Report
+from imgsync.stores.containerd.command import SSH_FAILED
 from imgsync.stores.containerd.lock import OWN, SHARED, held, locked, now
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _PATIENCE_S: Final = 60.0
 _STOP_S: Final = 5.0
-_SSH_FAILED: Final = 255
 
 _SCRIPT: Final = (
     """\
@@ -142,7 +142,7 @@ def _take(
 def _refused(process: subprocess.Popen[bytes], where: bytes) -> ContainerdError | Unreachable:
     with suppress(subprocess.TimeoutExpired):
         process.wait(_STOP_S)
-    if process.returncode == _SSH_FAILED:
+    if process.returncode == SSH_FAILED:
         return Unreachable("the connection to the node has ended")
     at = where.decode(errors="replace")
     text = f": {at} is not a folder of this user alone" if at else ""

@@ -7,6 +7,7 @@ by `imgsync.model.manifest`, as the image-spec asks.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from imgsync.model.digest import Digest
@@ -66,6 +67,17 @@ class Fields:
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             self.refuse(f"{what} is {value!r}, a whole number of bytes expected")
         return value
+
+    def time(self, value: object, what: str) -> datetime:
+        """The value as a time, which must say its zone (RFC 3339)."""
+        text = self.text(value, what)
+        try:
+            when = datetime.fromisoformat(text)
+        except ValueError:
+            self.refuse(f"{what} is {text!r}, no time")
+        if when.tzinfo is None:
+            self.refuse(f"{what} is {text!r}, without its zone")
+        return when
 
     def digest(self, value: object, what: str) -> Digest:
         """The value as a digest."""

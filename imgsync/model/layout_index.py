@@ -111,7 +111,7 @@ def with_lock(roots: tuple[Root, ...], lock: Lock) -> tuple[Root, ...]:
             root.descriptor.digest
         )
         if same is not None:
-            root = replace(root, origin=same.origin, platforms=same.platforms)  # noqa: PLW2901
+            root = replace(root, origin=same.origin, platforms=same.platforms)  # noqa: PLW2901 - the same root
         known.append(root)
     return tuple(known)
 

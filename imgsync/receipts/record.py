@@ -209,8 +209,8 @@ class _Reader(Fields):
             self.text(value["tool"], "tool"),
             self.text(value["host"], "host"),
             self._texts(value["where"], "where"),
-            self._time(value["began"], "began"),
-            self._time(value["ended"], "ended"),
+            self.time(value["began"], "began"),
+            self.time(value["ended"], "ended"),
             tuple(self._bundle(item) for item in self.list(value["bundles"], "bundles")),
             tuple(
                 self._image(item, f"images[{number}]")
@@ -283,13 +283,3 @@ class _Reader(Fields):
 
     def _texts(self, value: object, what: str) -> tuple[str, ...]:
         return tuple(self.text(item, what) for item in self.list(value, what))
-
-    def _time(self, value: object, what: str) -> datetime:
-        text = self.text(value, what)
-        try:
-            when = datetime.fromisoformat(text)
-        except ValueError:
-            self.refuse(f"{what} is {text!r}, no time")
-        if when.tzinfo is None:
-            self.refuse(f"{what} is {text!r}, without its zone")
-        return when

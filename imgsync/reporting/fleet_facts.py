@@ -188,7 +188,7 @@ class _Reader(Fields):
             self.text(value["namespace"], "namespace"),
             require,
             self._flag(value["hashed"], "hashed"),
-            self._time(value["checked"], "checked"),
+            self.time(value["checked"], "checked"),
             tuple(
                 self._node(item, f"nodes[{number}]")
                 for number, item in enumerate(self.list(value["nodes"], "nodes"))
@@ -239,16 +239,6 @@ class _Reader(Fields):
         if not isinstance(value, bool):
             self.refuse(f"{what} is neither true nor false")
         return value
-
-    def _time(self, value: object, what: str) -> datetime:
-        text = self.text(value, what)
-        try:
-            when = datetime.fromisoformat(text)
-        except ValueError:
-            self.refuse(f"{what} is {text!r}, no time")
-        if when.tzinfo is None:
-            self.refuse(f"{what} is {text!r}, without its zone")
-        return when
 
 
 def groups_of(images: Sequence[ImageOnNode]) -> list[tuple[Verdict, list[ImageOnNode]]]:

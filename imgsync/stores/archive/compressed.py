@@ -64,7 +64,7 @@ def anonymous_file(*near: Path) -> tuple[IO[bytes], Path]:
         NoSpace, AccessDenied, NotFound: none of them can be written to.
     """
     chosen = os.environ.get("TMPDIR")
-    folders = [Path(chosen)] if chosen else [*near, Path("/var/tmp"), Path("/tmp")]  # noqa: S108
+    folders = [Path(chosen)] if chosen else [*near, Path("/var/tmp"), Path("/tmp")]  # noqa: S108 - no name
     for folder in folders:
         try:
             return tempfile.TemporaryFile(dir=folder, buffering=0), folder

@@ -87,14 +87,14 @@ class Ctr:
     @property
     def is_elsewhere(self) -> bool:
         """Whether it runs on another host, or where our loopback is not its own."""
-        return any(os.path.basename(word) in _ELSEWHERE for word in self.command)  # noqa: PTH119
+        return any(os.path.basename(word) in _ELSEWHERE for word in self.command)  # noqa: PTH119 - a word
 
     @property
     def place(self) -> str:
         """Which containerd this is: its socket, for locks."""
         return os.path.realpath(self.address.removeprefix("unix://"))
 
-    def locked(self, namespace: str, report: Report) -> AbstractContextManager[None]:  # noqa: ARG002
+    def locked(self, namespace: str, report: Report) -> AbstractContextManager[None]:  # noqa: ARG002 - see RemoteCtr
         """Keep others away from a namespace; ``report`` is told what is not guaranteed.
 
         Raises:
@@ -122,7 +122,7 @@ class Ctr:
     def words(self, namespace: str, *args: str) -> tuple[str, ...]:
         """The whole command. ``-a`` and ``-n`` are always said: environments differ."""
         words = ("--address", self.address, "--namespace", namespace, *args)
-        if self.is_elsewhere and os.path.basename(self.command[0]) == "ssh":  # noqa: PTH119
+        if self.is_elsewhere and os.path.basename(self.command[0]) == "ssh":  # noqa: PTH119 - a word
             # ssh joins the words, and the shell over there takes them apart.
             words = tuple(shlex.quote(word) for word in words)
         return (*self.command, *words)

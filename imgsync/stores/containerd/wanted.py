@@ -216,7 +216,7 @@ def make_wanted(
         state = completeness(
             graph,
             descriptor,
-            lambda item, never=never: item.digest not in never,  # type: ignore[misc]
+            lambda item, never=never: item.digest not in never,  # type: ignore[misc] # bound now
             platforms=platforms,
         )
         if waiting_for and not any(

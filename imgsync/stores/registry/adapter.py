@@ -70,7 +70,7 @@ class OriginAdapter(HTTPAdapter):
         """The path, or all of it for a proxy that is not tunnelled through."""
         return str(request.url) if self._sends_whole_url else str(request.path_url)
 
-    def build_response(self, req: PreparedRequest, resp: Any) -> Response:  # noqa: ARG002
+    def build_response(self, req: PreparedRequest, resp: Any) -> Response:  # noqa: ARG002 - requests'
         """Only what came over the wire: nothing reads cookies, encodings and copies of headers."""
         response = Response.__new__(Response)
         response.raw = resp
